@@ -1,0 +1,1 @@
+"""Strong gravitational lensing with dark-matter substructure, in JAX."""
