@@ -1,0 +1,67 @@
+# Every target works in a fresh clone: it makes .venv, installs what it needs and does its work.
+#   make demo          simulate 64 lenses with the shipped configuration and draw them
+#   make test          run the tests
+#   make lint docs     check the style and the types; build the documentation
+#   make bench         time lensax beside other lensing codes (builds their environments, minutes)
+# Options: PYTHON=python3.12 chooses the interpreter of a new .venv, WORKERS=4 the test processes.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+
+VENV ?= .venv
+BIN := $(VENV)/bin
+PYTHON ?=
+WORKERS ?= 2
+DEMO ?= output/demo
+# One thread for each test process: JAX and BLAS would otherwise start one per core in every process.
+ONE_THREAD := NPROC=1 OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
+
+.PHONY: demo test lint format docs bench clean
+
+demo: $(VENV)/.installed
+	$(BIN)/lensax simulate configs/cdm_hst.yaml --count 64 --out $(DEMO)
+	@echo "The images and their parameters are in $(DEMO); pictures to look at:"
+	@find $(DEMO) -name '*.png' | sort | sed 's/^/  /'
+
+test: $(VENV)/.installed-dev
+	$(ONE_THREAD) $(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile
+
+lint: $(VENV)/.installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(VENV)/.installed-dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+docs: $(VENV)/.installed-dev
+	$(BIN)/mkdocs build --strict --quiet
+
+bench: $(VENV)/.installed-dev
+	$(BIN)/python benchmarks/environments.py
+	$(BIN)/python benchmarks/raytrace.py
+
+clean:
+	rm -rf site build dist output .pytest_cache .mypy_cache .ruff_cache .hypothesis $(VENV)/.installed $(VENV)/.installed-dev
+
+# A given PYTHON must fit; otherwise the first interpreter on PATH that does.
+$(BIN)/python:
+	@for candidate in $(or $(PYTHON),python3 python3.14 python3.13 python3.12 python3.11 python); do \
+	    if "$$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
+	        echo "making $(VENV) with $$("$$candidate" --version)"; \
+	        "$$candidate" -m venv $(VENV) || { rm -rf $(VENV); exit 1; }; \
+	        exit 0; \
+	    fi; \
+	done; \
+	echo "lensax needs Python 3.11 or newer; tried: $(or $(PYTHON),python3 python3.14 python3.13 python3.12 python3.11 python). Name one with make PYTHON=/path/to/python" >&2; \
+	exit 1
+
+$(VENV)/.installed: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet -e .
+	@touch $@
+
+$(VENV)/.installed-dev: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet -e '.[dev]'
+	@touch $@ $(VENV)/.installed
