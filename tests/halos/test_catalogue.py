@@ -171,7 +171,7 @@ def test_errors_of_files_name_the_line(tmp_path: Path):
     ecsv = tmp_path / "halos.ecsv"
     Table(columns(scale_radius=[0.1, 0.1, -2.0, 0.1])).write(ecsv)
     lines = ecsv.read_text().splitlines()
-    number = next(i for i, line in enumerate(lines, 1) if "-2.0" in line)
+    number = next(i for i, line in enumerate(lines, 1) if " -2.0 " in line)
     with pytest.raises(ValueError, match=rf"halos.ecsv, line {number} \(row 2\): scale_radius = -2"):
         HaloCatalogue.from_table(ecsv, PLANES)
 

@@ -194,7 +194,7 @@ def _sheets(sheets: Any, n_planes: int, label: tables.RowLabels) -> Any:
     if sheets is None:
         return jnp.zeros(n_planes)
     values = concrete(sheets)
-    shape = jnp.shape(sheets)
+    shape = np.shape(sheets) if values is None else values.shape
     if shape != (n_planes,):
         raise ValueError(f"{label.table}: sheets has shape {shape}, expected one convergence per plane: ({n_planes},)")
     if values is not None and not np.isfinite(values).all():
