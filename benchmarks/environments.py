@@ -1,0 +1,90 @@
+"""Environments of the other lensing codes, one folder each below .venv-peers, so that none meets the other's versions.
+
+    python benchmarks/environments.py               # every code that this machine can hold
+    python benchmarks/environments.py lenstronomy   # one of them
+
+PEER_PYTHON names the interpreter; without it the newest fitting one on PATH is taken. A code that cannot be installed
+is reported and left out: the benchmark then runs without it.
+"""
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).resolve().parents[1]
+FOLDER = ROOT / ".venv-peers"
+INTERPRETERS = ("python3.12", "python3.13", "python3.11", "python3", "python")
+
+
+class Peer(NamedTuple):
+    """What a code needs: the oldest Python, and the packages with the versions that were compared."""
+
+    python: tuple[int, int]
+    packages: tuple[str, ...]
+    options: tuple[str, ...] = ()
+
+
+PEERS = {
+    "lenstronomy": Peer((3, 11), ("lenstronomy==1.14.1", "numba")),
+    "jaxtronomy": Peer((3, 11), ("jaxtronomy==0.1.5",)),
+    "caustics": Peer((3, 11), ("caustics==1.7.1", "torch==2.13.0")),
+    "autolens": Peer((3, 12), ("autolens==2026.10.26.1",)),
+}
+
+
+def interpreter(oldest: tuple[int, int]) -> str | None:
+    """The interpreter to use for a code that needs at least Python `oldest`, or None."""
+    named = os.environ.get("PEER_PYTHON")
+    candidates = [named] if named else [*INTERPRETERS, sys.executable]
+    check = f"import sys, venv; sys.exit(sys.version_info < {oldest})"
+    for candidate in candidates:
+        path = shutil.which(candidate)
+        if path and subprocess.run([path, "-c", check], capture_output=True).returncode == 0:
+            return path
+    return None
+
+
+def python_of(name: str) -> Path | None:
+    """The interpreter of an environment that is complete, or None."""
+    stamp, python = FOLDER / name / "complete", FOLDER / name / "bin" / "python"
+    wanted = "\n".join(PEERS[name].packages)
+    return python if stamp.exists() and stamp.read_text() == wanted else None
+
+
+def build(name: str) -> str:
+    """Makes the environment of one code unless it is complete; returns what happened in a few words."""
+    peer = PEERS[name]
+    if python_of(name):
+        return "is there"
+    python = interpreter(peer.python)
+    if python is None:
+        return f"left out: needs Python {peer.python[0]}.{peer.python[1]} or newer (set PEER_PYTHON)"
+    shutil.rmtree(FOLDER / name, ignore_errors=True)
+    FOLDER.mkdir(exist_ok=True)
+    log = FOLDER / f"{name}.log"
+    pip = [str(FOLDER / name / "bin" / "python"), "-m", "pip", "install"]
+    with log.open("w") as out:
+        for command in ([python, "-m", "venv", str(FOLDER / name)], [*pip, *peer.options, *peer.packages]):
+            if subprocess.run(command, stdout=out, stderr=subprocess.STDOUT).returncode:
+                return f"left out: could not be installed, see {log.relative_to(ROOT)}"
+    (FOLDER / name / "complete").write_text("\n".join(peer.packages))
+    return "installed"
+
+
+def main() -> None:
+    """Builds the environments named on the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", help=f"codes, of {', '.join(PEERS)} (default: all)")
+    names = parser.parse_args().names or list(PEERS)
+    for name in names:
+        if name not in PEERS:
+            parser.error(f"{name!r} is not one of {', '.join(PEERS)}")
+        print(f"{name}: {build(name)}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
