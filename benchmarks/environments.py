@@ -32,6 +32,10 @@ PEERS = {
     "lenstronomy": Peer((3, 11), ("lenstronomy==1.14.1", "numba")),
     "jaxtronomy": Peer((3, 11), ("jaxtronomy==0.1.5",)),
     "caustics": Peer((3, 11), ("caustics==1.7.1", "torch==2.13.0")),
+    # Only the ray tracing of paltax is used; its own list of dependencies would bring TensorFlow.
+    "paltax": Peer(
+        (3, 11), ("paltax==1.0.1", "jax", "jaxlib", "ml_dtypes", "numpy", "opt_einsum", "scipy"), ("--no-deps",)
+    ),
     "autolens": Peer((3, 12), ("autolens==2026.10.26.1",)),
 }
 
