@@ -1,0 +1,126 @@
+"""Every halo of the truncated cored NFW family as a positive mixture of Plummer discs.
+
+With `x = R / r_s` the projected mass of the family is a Stieltjes function of `x^2`,
+
+    m(x) / x^2 = integral of rho(b) / (x^2 + b^2) over ln b,
+
+with an algebraic, non-negative density `rho`.  A generalised Gauss rule of 40 nodes at fixed fractions of the truncation
+radius, fitted once to the whole family, replaces the integral.  The deflection of a halo is then 20 rational terms in
+`R^2`: no branch, no transcendental function, no pole, and the same program for cuspy, cored, truncated and collapsed
+halos.  That is the single-precision kernel of the ray tracers; `Halo` holds the closed forms, its oracle.
+"""
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+
+from lensax._types import Array, Float
+from lensax.mass.halo import Halo
+
+__all__ = ["PlummerMixture", "mixture_density", "mixture_slope"]
+
+# Nodes (fractions of the truncation radius) and weights of the quadrature in ln b.  Its error of m is below 2e-6 for
+# core fractions 0 to 0.9, truncations 0.1 to 300 scale radii and radii 1e-5 to 1e3 scale radii.
+_NODES = np.array([
+    2.0541361e-08, 5.815616e-08, 1.2733687e-07, 2.6426608e-07, 5.4117048e-07, 1.1055365e-06, 2.2534598e-06,
+    4.5597174e-06, 9.128027e-06, 1.806221e-05, 3.530789e-05, 6.8385091e-05, 0.00013131897, 0.00024946543, 0.00046742,
+    0.00085819531, 0.0015423275, 0.0027149195, 0.0046974986, 0.0080597026, 0.013794601, 0.023594661, 0.040361219,
+    0.069023082, 0.1176947, 0.19909769, 0.3309265, 0.52823844, 0.76875728, 0.95110988, 1.0110905, 1.1547952,
+    1.5736386, 2.4480742, 4.086093, 7.1037238, 12.936349, 25.464051, 56.77353, 165.6656])  # fmt: skip
+_WEIGHTS = np.array([
+    1.4168014, 0.84574802, 0.74537953, 0.72031656, 0.71486652, 0.71382641, 0.70942425, 0.69960348, 0.68851283,
+    0.67618413, 0.66506815, 0.65712821, 0.64735278, 0.63571248, 0.61868864, 0.59654703, 0.57590378, 0.55556337,
+    0.54263264, 0.53807193, 0.53693914, 0.53669015, 0.53696691, 0.53573195, 0.53076702, 0.51915161, 0.4935685,
+    0.43311826, 0.30398879, 0.11978335, 0.053772425, 0.2223372, 0.38737039, 0.4852994, 0.53440913, 0.57271592,
+    0.63175221, 0.72948774, 0.89372167, 1.3327083])  # fmt: skip
+_TERMS = len(_NODES) // 2
+# The smallest disc is paired with the largest: neighbours would give denominators of 1e-31, whose squares underflow.
+_POLES_A, _POLES_B = _NODES[:_TERMS] ** 2, _NODES[: _TERMS - 1 : -1] ** 2
+# Beyond this truncation the nodes are laid at fixed multiples of the scale radius instead: with a finite truncation that
+# far out, or none, the density is smooth where it matters and the same rule holds (error of m below 4e-6 for x < 1e3).
+_LARGEST_SCALED_TRUNCATION = 3000.0
+_UNTRUNCATED_REACH = 300.0
+_INFINITE_TRUNCATION = 1e6
+
+
+def mixture_density(
+    b: Float[Array, "*shape"], core: Float[Array, "*shape"], tau: Float[Array, "*shape"]
+) -> Float[Array, "*shape"]:
+    r"""Density `rho(b)` of the Plummer mixture of the truncated cored NFW profile.
+
+        m(x) = int rho(b) x^2 / (x^2 + b^2) dln b   for   rho_3d ~ tau^2 / (tau^2 + y^2) / ((y + core) (1 + y)^2)
+
+    It is the jump of `m(x) / x^2` across `x = i b`, written without cancellation and without a pole at `core = 1`.
+
+    Args:
+        b: disc radii in units of the scale radius.
+        core: core radius over scale radius, at least 0.
+        tau: truncation radius over scale radius, finite.
+
+    Returns:
+        the density, non-negative.
+    """
+    b2, t2 = b * b, tau * tau
+    scale_root, core_root = jnp.sqrt(1 + b2), jnp.sqrt(core * core + b2)
+    inside = b < tau
+    inner_root = jnp.sqrt(jnp.where(inside, (tau - b) * (tau + b), 1.0))
+    outer_root = jnp.sqrt(jnp.where(inside, 1.0, (b - tau) * (b + tau)))
+    p, q = b2 / (core_root + core * scale_root), b2 / (core_root + core)
+    inner = p * q * (1 + core) / (scale_root + 1) * ((1 + t2) * (1 + core / (scale_root + core_root)) / scale_root + 2)
+    inner = inner + (1 + 2 * core - t2) * q * b2 / ((tau * core_root + core * inner_root) * (tau + inner_root))
+    outer = (1 + core) / (scale_root + core_root)
+    outer = outer * (outer_root + b2 / scale_root + p * (scale_root + outer_root) / scale_root)
+    outer = outer / ((scale_root + outer_root) ** 2 * (core_root + outer_root))
+    return t2 * jnp.where(inside, inner / (1 + t2) ** 2, outer)
+
+
+class PlummerMixture(eqx.Module):
+    """Halos as the ray tracers use them: deflection = (dx, dy) * slope(dx^2 + dy^2).
+
+    slope(r^2) = sum over pairs of discs of (n0 + n1 u) / ((u + a) (u + b)),  u = r^2 inverse_square_reach, with constants
+    a and b.  Leaves have the shape of the halos', the coefficients one more axis in front.
+    """
+
+    center_x: Float[Array, "*halos"]
+    center_y: Float[Array, "*halos"]
+    inverse_square_reach: Float[Array, "*halos"]
+    n0: Float[Array, "terms *halos"]
+    n1: Float[Array, "terms *halos"]
+
+    @classmethod
+    def from_halo(cls, halo: Halo) -> "PlummerMixture":
+        """The mixture of every halo in `halo`, whose leaves share any one shape."""
+        tau = jnp.minimum(halo.truncation_radius / halo.scale_radius, _INFINITE_TRUNCATION)
+        core = halo.core_radius / halo.scale_radius
+        reach = jnp.where(tau <= _LARGEST_SCALED_TRUNCATION, tau, _UNTRUNCATED_REACH)
+        shape = (-1, *(1,) * tau.ndim)
+        nodes = jnp.asarray(_NODES, tau.dtype).reshape(shape) * reach[None]
+        weights = jnp.asarray(_WEIGHTS, tau.dtype).reshape(shape)
+        density = mixture_density(nodes, *(jnp.broadcast_to(a[None], nodes.shape) for a in (core, tau)))
+        strength = (4 * halo.kappa_s / reach**2)[None] * weights * density
+        first, second = strength[:_TERMS], strength[: _TERMS - 1 : -1]
+        a, b = (jnp.asarray(p, tau.dtype).reshape(shape) for p in (_POLES_A, _POLES_B))
+        return cls(
+            center_x=halo.center_x,
+            center_y=halo.center_y,
+            inverse_square_reach=1 / (halo.scale_radius * reach) ** 2,
+            n0=first * b + second * a,
+            n1=first + second,
+        )
+
+
+def mixture_slope(
+    inverse_square_reach: Float[Array, "*halos"],
+    n0: Float[Array, "terms *halos"],
+    n1: Float[Array, "terms *halos"],
+    square_distance: Float[Array, "*rays"],
+) -> Float[Array, "*rays"]:
+    """Deflection over distance, dimensionless, at squared distances in arcsec^2 from halos that broadcast against them.
+
+    Give the result one consumer: with several, the compiler for CPU writes out the terms of the sum one by one.
+    """
+    u = square_distance * inverse_square_reach
+    total = jnp.zeros_like(u)
+    for a, b, c0, c1 in zip(_POLES_A.tolist(), _POLES_B.tolist(), n0, n1):
+        total = total + (c0 + c1 * u) / ((u + a) * (u + b))
+    return total

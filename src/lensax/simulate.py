@@ -1,0 +1,238 @@
+"""From a scene to an image, and from theta to an image."""
+
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, final
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+
+from lensax._batching import map_batch
+from lensax._types import Array, Float, PRNGKeyArray, as_real, concrete
+from lensax.instrument import Instrument
+from lensax.parameters import Prior
+from lensax.raytrace import Diagnostics, Direct, RayTracer
+from lensax.scene import Scene
+
+if TYPE_CHECKING:
+    from lensax.config import Configuration
+
+__all__ = ["ForwardModel", "Observation", "Simulator"]
+
+
+class Observation(eqx.Module):
+    """What one evaluation of a forward model gives; a batch has a leading axis on every array.
+
+    Fields:
+        noiseless: the expected image without sky, electrons / s / pixel, (n_y, n_x).
+        noisy: one noisy image, the sky's mean subtracted, electrons / s / pixel, (n_y, n_x).
+        diagnostics: how far they can be trusted.
+    """
+
+    noiseless: Float[Array, "*batch n_y n_x"]
+    noisy: Float[Array, "*batch n_y n_x"]
+    diagnostics: Diagnostics
+
+
+@final
+class Simulator(eqx.Module):
+    """Takes images of scenes: traces rays, evaluates the light, blurs, bins and adds noise.
+
+    Compiled once for every shape of a scene: the halos, their number on each plane, the redshifts and every parameter may
+    change without a new compilation.  Outside of a JAX transform an image that lacks something (see
+    `Diagnostics.overflow`) is refused with an `OverflowError`; with `diagnostics=True`, or inside a transform, the flag
+    is returned instead.
+
+    Args:
+        instrument: the telescope and its camera.
+        tracer: how the rays are traced.
+    """
+
+    instrument: Instrument
+    tracer: RayTracer = eqx.field(default_factory=Direct)
+
+    def noiseless(self, scene: Scene, diagnostics: bool = False) -> Any:
+        """The expected image of a scene without sky, electrons / s / pixel, (n_y, n_x).
+
+        With `diagnostics=True`: (image, Diagnostics) from the same compiled program.
+        """
+        image, found = _noiseless(self, scene)
+        return (image, found) if diagnostics else _trusted(image, found)
+
+    def __call__(self, scene: Scene, key: PRNGKeyArray, diagnostics: bool = False) -> Any:
+        """A noisy image of a scene, sky subtracted, electrons / s / pixel, (n_y, n_x).
+
+        With `diagnostics=True`: (image, Diagnostics) from the same compiled program.
+        """
+        seen = _observe(self, scene, key)
+        return (seen.noisy, seen.diagnostics) if diagnostics else _trusted(seen.noisy, seen.diagnostics)
+
+    def observe(self, scene: Scene, key: PRNGKeyArray) -> Observation:
+        """The noiseless and the noisy image of a scene with their diagnostics."""
+        return _observe(self, scene, key)
+
+    def diagnose(self, scene: Scene) -> Diagnostics:
+        """The diagnostics alone: error estimate, pairs used and capacity, overflow, halos per plane."""
+        return _noiseless(self, scene)[1]
+
+    def batch(
+        self, scenes: Scene, keys: PRNGKeyArray, micro_batch: int | None = None, diagnostics: bool = False
+    ) -> Any:
+        """Noisy images of scenes that are stacked along a leading axis of every leaf, (n, n_y, n_x).
+
+        Args:
+            scenes: a Scene whose every array has a leading axis of length n.
+            keys: n random keys.
+            micro_batch: images that are in memory together; None sizes it to the device.
+            diagnostics: also return the Diagnostics, with a leading axis.
+        """
+        seen = map_batch(_observe, self, (scenes, keys), micro_batch, self._bytes_per_image(scenes.dtype))
+        return (seen.noisy, seen.diagnostics) if diagnostics else _trusted(seen.noisy, seen.diagnostics)
+
+    def _bytes_per_image(self, dtype: Any) -> int:
+        """A generous estimate of the temporaries of one image."""
+        return 64 * self.instrument.padded_grid.n_rays * jnp.dtype(dtype).itemsize
+
+
+@final
+class ForwardModel(eqx.Module):
+    """`theta, key -> noisy image`: a prior over theta, a recipe that makes theta a scene, and a simulator.
+
+    `theta` is a dict of arrays, one for each free parameter of the prior. `jax.jit`, `jax.vmap` and `jax.grad` apply.
+
+    Args:
+        prior: the free parameters and their distributions.
+        recipe: `recipe(theta, key) -> Scene`, pure.
+        simulator: takes the image.
+        configuration: the configuration that it was built from, if it was.
+    """
+
+    prior: Prior
+    recipe: Callable[[Mapping[str, Array], PRNGKeyArray], Scene]
+    simulator: Simulator
+    configuration: "Configuration | None" = eqx.field(static=True, default=None)
+
+    @classmethod
+    def from_yaml(cls, path: str | Path) -> "ForwardModel":
+        """The forward model that a configuration file describes.
+
+        Raises:
+            lensax.config.ConfigError: with the line and the key of what is wrong.
+        """
+        from lensax.config import load
+
+        configuration = load(path)
+        prior, recipe, simulator = configuration.build()
+        return cls(prior, recipe, simulator, configuration)
+
+    def __call__(self, theta: Mapping[str, Any], key: PRNGKeyArray) -> Float[Array, "n_y n_x"]:
+        """A noisy image, electrons / s / pixel."""
+        seen = self.both(theta, key)
+        return _trusted(seen.noisy, seen.diagnostics)
+
+    def noiseless(self, theta: Mapping[str, Any], key: PRNGKeyArray) -> Float[Array, "n_y n_x"]:
+        """The expected image of the universe that `theta` and `key` make, electrons / s / pixel."""
+        seen = self.both(theta, key)
+        return _trusted(seen.noiseless, seen.diagnostics)
+
+    def both(self, theta: Mapping[str, Any], key: PRNGKeyArray) -> Observation:
+        """The noiseless and the noisy image with their diagnostics, from one compiled program."""
+        return _evaluate((self.recipe, self.simulator), self._checked(theta), key)
+
+    def scene(self, theta: Mapping[str, Any], key: PRNGKeyArray) -> Scene:
+        """The universe that `theta` and `key` make: the one that the images of the same theta and key show."""
+        return _make_scene(self.recipe, self._checked(theta), key)
+
+    def batch(self, theta: Mapping[str, Any], keys: PRNGKeyArray, micro_batch: int | None = None) -> Array:
+        """Noisy images (n, n_y, n_x) of theta with a leading axis n on every array, in micro-batches that fit the device.
+
+        The work is spread over all local devices.
+        """
+        seen = self.batch_both(theta, keys, micro_batch)
+        return _trusted(seen.noisy, seen.diagnostics)
+
+    def batch_both(self, theta: Mapping[str, Any], keys: PRNGKeyArray, micro_batch: int | None = None) -> Observation:
+        """As `batch`, with noiseless images and diagnostics; rows with an overflow are returned and flagged."""
+        dtype = jnp.zeros(()).dtype
+        size = self.simulator._bytes_per_image(dtype)
+        return map_batch(
+            _evaluate, (self.recipe, self.simulator), (self._checked(theta, batched=True), keys), micro_batch, size
+        )
+
+    def stream(
+        self, key: PRNGKeyArray, batch_size: int, micro_batch: int | None = None
+    ) -> Iterator[tuple[dict[str, Array], Array]]:
+        """Endless batches (theta, noisy images) drawn from the prior; the next is being computed while one is used."""
+        if batch_size < 1:
+            raise ValueError(f"batch_size: expected at least 1, found {batch_size}")
+
+        def draw(index: int) -> tuple[dict[str, Array], Array, Array]:
+            prior_key, row_key = jax.random.split(jax.random.fold_in(key, index))
+            theta = self.prior.sample(prior_key, (batch_size,))
+            seen = self.batch_both(theta, jax.random.split(row_key, batch_size), micro_batch)
+            return theta, seen.noisy, seen.diagnostics
+
+        index, following = 0, draw(0)
+        while True:
+            (theta, images, found), index = following, index + 1
+            following = draw(index)
+            yield theta, _trusted(images, found)
+
+    def _checked(self, theta: Mapping[str, Any], batched: bool = False) -> dict[str, Array]:
+        unknown, missing = sorted(set(theta) - set(self.prior.names)), sorted(set(self.prior.names) - set(theta))
+        if unknown or missing:
+            raise ValueError(
+                f"theta: expected the free parameters {list(self.prior.names)}; unknown {unknown}, missing {missing}"
+            )
+        values = {name: as_real(theta[name]) for name in self.prior.names}
+        for name, value in values.items():
+            if jnp.ndim(value) != batched:
+                expected = "one leading axis" if batched else "a scalar"
+                raise ValueError(f"theta[{name!r}]: expected {expected}, found shape {jnp.shape(value)}")
+        return values
+
+
+@eqx.filter_jit
+def _noiseless(simulator: Simulator, scene: Scene) -> tuple[Array, Diagnostics]:
+    trace = simulator.tracer.trace(scene, simulator.instrument.padded_grid)
+    brightness = jnp.zeros_like(trace.source_x)
+    for profile in scene.source:
+        brightness = brightness + profile.surface_brightness(trace.source_x, trace.source_y)
+    for profile in scene.lens_light:
+        brightness = brightness + profile.surface_brightness(trace.lens_x, trace.lens_y)
+    return simulator.instrument.observe(brightness), trace.diagnostics
+
+
+@eqx.filter_jit
+def _observe(simulator: Simulator, scene: Scene, key: PRNGKeyArray) -> Observation:
+    image, diagnostics = _noiseless(simulator, scene)
+    return Observation(image, simulator.instrument.add_noise(image, key), diagnostics)
+
+
+@eqx.filter_jit
+def _make_scene(recipe: Callable, theta: dict[str, Array], key: PRNGKeyArray) -> Scene:
+    return recipe(theta, jax.random.split(key)[0])
+
+
+@eqx.filter_jit
+def _evaluate(parts: tuple[Callable, Simulator], theta: dict[str, Array], key: PRNGKeyArray) -> Observation:
+    recipe, simulator = parts
+    return _observe(simulator, _make_scene(recipe, theta, key), jax.random.split(key)[1])
+
+
+def _trusted(image: Array, diagnostics: Diagnostics) -> Array:
+    """The image, unless it is known to lack something."""
+    overflow = concrete(diagnostics.overflow)
+    if overflow is not None and overflow.any():
+        pairs, capacity = (int(concrete(a).max()) for a in (diagnostics.pairs, diagnostics.capacity))
+        cause = (
+            f"{pairs} corrections wanted on one plane, room for {capacity}"
+            if pairs > capacity
+            else "more halos were drawn than the catalogue has slots"
+        )
+        raise OverflowError(
+            f"{int(overflow.sum())} of {overflow.size} images lack something: {cause}; "
+            "raise the capacity, or ask for diagnostics=True to receive them flagged"
+        )
+    return image
