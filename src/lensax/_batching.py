@@ -19,7 +19,7 @@ _MEMORY_WHERE_UNKNOWN = 8 * 2**30
 
 
 def micro_batch_size(bytes_per_item: int, device: Any = None) -> int:
-    """Items that a device computes together: 1 on a CPU, whose caches hold one, else what a share of its memory holds."""
+    """Items that a device computes together: 1 on a CPU, whose caches hold one, else what its memory holds."""
     device = jax.local_devices()[0] if device is None else device
     if device.platform == "cpu":
         return 1
@@ -37,7 +37,7 @@ def map_batch(
         function: pure; all its outputs are arrays.
         shared: pytree that all items have in common.
         items: tuple of pytrees with a common leading axis.
-        micro_batch: items computed together by `vmap`; the micro-batches follow one another. None sizes it to the device.
+        micro_batch: items computed together by `vmap`; micro-batches follow one another. None sizes them to the device.
         bytes_per_item: temporaries of one item, for that choice.
 
     Returns:
@@ -95,7 +95,5 @@ def _mapped_on(mesh: Mesh, function: Callable[..., Any], shared: Any, items: Any
         return _mapped(function, shared, eqx.combine(arrays, static), together)
 
     split = PartitionSpec("devices")
-    mapped = jax.shard_map(
-        part, mesh=mesh, in_specs=(PartitionSpec(), split), out_specs=split, check_vma=False
-    )
+    mapped = jax.shard_map(part, mesh=mesh, in_specs=(PartitionSpec(), split), out_specs=split, check_vma=False)
     return mapped(shared_arrays, arrays)

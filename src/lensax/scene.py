@@ -16,7 +16,7 @@ __all__ = ["Scene"]
 
 @final
 class Scene(eqx.Module):
-    """Everything between the observer and the source, and the source: a pytree, so that it can be batched and differentiated.
+    """Everything from the observer to the source, a pytree: it can be batched and differentiated.
 
     Args:
         planes: where the light is deflected.

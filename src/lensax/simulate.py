@@ -39,10 +39,10 @@ class Observation(eqx.Module):
 class Simulator(eqx.Module):
     """Takes images of scenes: traces rays, evaluates the light, blurs, bins and adds noise.
 
-    Compiled once for every shape of a scene: the halos, their number on each plane, the redshifts and every parameter may
-    change without a new compilation.  Outside of a JAX transform an image that lacks something (see
-    `Diagnostics.overflow`) is refused with an `OverflowError`; with `diagnostics=True`, or inside a transform, the flag
-    is returned instead.
+    Compiled once for every shape of a scene: the halos, their number on each plane, the redshifts and every parameter
+    may change without a new compilation.  Outside of a JAX transform an image that lacks something (see
+    `Diagnostics.overflow`) is refused with an `OverflowError`; with `diagnostics=True`, or inside a transform, the
+    flag is returned instead.
 
     Args:
         instrument: the telescope and its camera.
@@ -145,9 +145,9 @@ class ForwardModel(eqx.Module):
         return _make_scene(self.recipe, self._checked(theta), key)
 
     def batch(self, theta: Mapping[str, Any], keys: PRNGKeyArray, micro_batch: int | None = None) -> Array:
-        """Noisy images (n, n_y, n_x) of theta with a leading axis n on every array, in micro-batches that fit the device.
+        """Noisy images (n, n_y, n_x) of theta with a leading axis n on every array.
 
-        The work is spread over all local devices.
+        They are made in micro-batches that fit the device, on all local devices.
         """
         seen = self.batch_both(theta, keys, micro_batch)
         return _trusted(seen.noisy, seen.diagnostics)
@@ -167,7 +167,7 @@ class ForwardModel(eqx.Module):
         if batch_size < 1:
             raise ValueError(f"batch_size: expected at least 1, found {batch_size}")
 
-        def draw(index: int) -> tuple[dict[str, Array], Array, Array]:
+        def draw(index: int) -> tuple[dict[str, Array], Array, Diagnostics]:
             prior_key, row_key = jax.random.split(jax.random.fold_in(key, index))
             theta = self.prior.sample(prior_key, (batch_size,))
             seen = self.batch_both(theta, jax.random.split(row_key, batch_size), micro_batch)
@@ -225,7 +225,7 @@ def _trusted(image: Array, diagnostics: Diagnostics) -> Array:
     """The image, unless it is known to lack something."""
     overflow = concrete(diagnostics.overflow)
     if overflow is not None and overflow.any():
-        pairs, capacity = (int(concrete(a).max()) for a in (diagnostics.pairs, diagnostics.capacity))
+        pairs, capacity = int(jnp.max(diagnostics.pairs)), int(jnp.max(diagnostics.capacity))
         cause = (
             f"{pairs} corrections wanted on one plane, room for {capacity}"
             if pairs > capacity

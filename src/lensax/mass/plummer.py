@@ -4,10 +4,10 @@ With `x = R / r_s` the projected mass of the family is a Stieltjes function of `
 
     m(x) / x^2 = integral of rho(b) / (x^2 + b^2) over ln b,
 
-with an algebraic, non-negative density `rho`.  A generalised Gauss rule of 40 nodes at fixed fractions of the truncation
-radius, fitted once to the whole family, replaces the integral.  The deflection of a halo is then 20 rational terms in
-`R^2`: no branch, no transcendental function, no pole, and the same program for cuspy, cored, truncated and collapsed
-halos.  That is the single-precision kernel of the ray tracers; `Halo` holds the closed forms, its oracle.
+with an algebraic, non-negative density `rho`.  A generalised Gauss rule of 40 nodes at fixed fractions of the
+truncation radius, fitted once to the whole family, replaces the integral.  The deflection of a halo is then 20 rational
+terms in `R^2`: no branch, no transcendental function, no pole, and the same program for cuspy, cored, truncated and
+collapsed halos.  That is the single-precision kernel of the ray tracers; `Halo` holds the closed forms, its oracle.
 """
 
 import equinox as eqx
@@ -36,8 +36,8 @@ _WEIGHTS = np.array([
 _TERMS = len(_NODES) // 2
 # The smallest disc is paired with the largest: neighbours would give denominators of 1e-31, whose squares underflow.
 _POLES_A, _POLES_B = _NODES[:_TERMS] ** 2, _NODES[: _TERMS - 1 : -1] ** 2
-# Beyond this truncation the nodes are laid at fixed multiples of the scale radius instead: with a finite truncation that
-# far out, or none, the density is smooth where it matters and the same rule holds (error of m below 4e-6 for x < 1e3).
+# Beyond this truncation the nodes are laid at fixed multiples of the scale radius instead: with a truncation that far
+# out, or none, the density is smooth where it matters and the same rule holds (error of m below 4e-6 for x < 1e3).
 _LARGEST_SCALED_TRUNCATION = 3000.0
 _UNTRUNCATED_REACH = 300.0
 _INFINITE_TRUNCATION = 1e6
@@ -77,8 +77,8 @@ def mixture_density(
 class PlummerMixture(eqx.Module):
     """Halos as the ray tracers use them: deflection = (dx, dy) * slope(dx^2 + dy^2).
 
-    slope(r^2) = sum over pairs of discs of (n0 + n1 u) / ((u + a) (u + b)),  u = r^2 inverse_square_reach, with constants
-    a and b.  Leaves have the shape of the halos', the coefficients one more axis in front.
+    slope(r^2) = sum over pairs of discs of (n0 + n1 u) / ((u + a) (u + b)),  u = r^2 inverse_square_reach, with
+    constants a and b.  Leaves have the shape of the halos', the coefficients one more axis in front.
     """
 
     center_x: Float[Array, "*halos"]

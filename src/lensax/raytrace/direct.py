@@ -12,7 +12,7 @@ from lensax._types import Array, Float
 from lensax.mass import Halo
 from lensax.mass.plummer import PlummerMixture, mixture_slope
 from lensax.raytrace.packing import pack
-from lensax.raytrace.recursion import PlaneStep, Rays, advance, plane_steps
+from lensax.raytrace.recursion import Rays, advance, plane_steps
 from lensax.raytrace.tracer import Diagnostics, RayTracer, Trace
 
 if TYPE_CHECKING:

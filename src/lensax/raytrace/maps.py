@@ -96,12 +96,12 @@ def critical_curves(
     """
     from contourpy import contour_generator
 
-    if not grid.uniform:
+    if not isinstance(grid.over_sample, int):
         raise ValueError("critical curves need a uniform grid, found adaptive over-sampling")
     x, y = grid.positions(scene.dtype)
     determinant = 1 / np.asarray(lens_maps(scene, x, y, tracer).magnification)
     axis_x, axis_y = grid.axes(grid.over_sample)
-    lines = contour_generator(axis_x, axis_y, determinant).lines(0.0)
+    lines: list[Any] = list(contour_generator(axis_x, axis_y, determinant).lines(0.0))
     return [(line[:, 0], line[:, 1]) for line in lines]
 
 

@@ -1,10 +1,10 @@
 """Lens planes: where the light is deflected, and the two numbers a plane that move a ray from one to the next."""
 
+from typing import Any
+
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
-
-from typing import Any
 
 from lensax._types import Array, Float, Scalar, as_real, concrete
 from lensax.cosmology import FlatLambdaCDM
@@ -15,8 +15,8 @@ __all__ = ["Planes"]
 class Planes(eqx.Module):
     r"""Lens planes in front of one source plane, in a flat universe.
 
-    With `c_j = chi_j / chi_s` the comoving distances over that of the source, a ray at `theta` with the carried field `v`
-    (start: image position, 0) meets every plane in turn,
+    With `c_j = chi_j / chi_s` the comoving distances over that of the source, a ray at `theta` with the carried field
+    `v` (start: image position, 0) meets every plane in turn,
 
         v <- v - kick_j alpha_j(theta),   theta <- theta + step_j v,
         kick_j = c_j / (1 - c_j),   step_j = 1 / c_j - 1 / c_{j+1},   c_{P+1} = 1,

@@ -45,9 +45,6 @@ def fermat_potential(scene: "Scene", x: Any, y: Any) -> Float[Array, "*shape"]:
     planes, halos = scene.planes, scene.halos
     along_x = jnp.concatenate([trace.plane_x, trace.source_x[None]])
     along_y = jnp.concatenate([trace.plane_y, trace.source_y[None]])
-    shape = (-1, *(1,) * x.ndim)
-    kick, step = planes.kick.reshape(shape), planes.step.reshape(shape)
-    geometry = (jnp.diff(along_x, axis=0) ** 2 + jnp.diff(along_y, axis=0) ** 2) / (2 * step)
     potential = jnp.zeros_like(trace.plane_x)
     if halos is not None:
 
@@ -56,11 +53,25 @@ def fermat_potential(scene: "Scene", x: Any, y: Any) -> Float[Array, "*shape"]:
 
         slots_first = jax.tree.map(lambda leaf: jnp.moveaxis(leaf, 1, 0), halos.halos)
         potential, _ = lax.scan(add, potential, slots_first)
-        potential = potential + 0.5 * halos.sheets.reshape(shape) * (trace.plane_x**2 + trace.plane_y**2)
+        sheets = halos.sheets.reshape(-1, *(1,) * x.ndim)
+        potential = potential + 0.5 * sheets * (trace.plane_x**2 + trace.plane_y**2)
     macro = jnp.zeros_like(x)
     for profile in scene.macro:
         macro = macro + profile.potential(trace.lens_x, trace.lens_y)
     potential = potential.at[planes.lens_index].add(macro)
+    return path_fermat_potential(along_x, along_y, potential, planes)
+
+
+def path_fermat_potential(
+    along_x: Float[Array, "points *shape"],
+    along_y: Float[Array, "points *shape"],
+    potential: Float[Array, "planes *shape"],
+    planes: Planes,
+) -> Float[Array, "*shape"]:
+    """Fermat potential of paths that visit `along_x`, `along_y` (every plane, then the source) through `potential`."""
+    shape = (-1, *(1,) * (potential.ndim - 1))
+    kick, step = planes.kick.reshape(shape), planes.step.reshape(shape)
+    geometry = (jnp.diff(along_x, axis=0) ** 2 + jnp.diff(along_y, axis=0) ** 2) / (2 * step)
     return jnp.sum(geometry - kick * potential, axis=0) / planes.kick[planes.lens_index]
 
 
