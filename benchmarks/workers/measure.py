@@ -13,6 +13,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -54,10 +55,11 @@ def peak_bytes() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
-def run(start: Callable[[dict[str, Any]], tuple[Callable, Callable]]) -> None:
-    """Reads the problem named on the command line, measures, writes the answer beside it.
+def run(start: Callable[[dict[str, Any]], tuple[Callable, Callable]], package: str) -> None:
+    """Reads the problem named on the command line, measures, writes the answer.
 
-    `start(problem) -> (prepare, trace)`; usage: worker.py problem.json answer.npz
+    `start(problem) -> (prepare, trace)`; `package` is the distribution whose version is noted.
+    Usage: worker.py problem.json answer.npz
     """
     problem = json.loads(Path(sys.argv[1]).read_text())
     prepare, trace = start(problem)
@@ -67,6 +69,7 @@ def run(start: Callable[[dict[str, Any]], tuple[Callable, Callable]]) -> None:
     begin = time.perf_counter()
     beta_x, beta_y = trace(x, y, prepared)
     first = time.perf_counter() - begin
+    process = time.time() - problem["launched"]
     seconds: list[float] = []
     while len(seconds) < problem["repeats"] or (sum(seconds) < problem["seconds"] and len(seconds) < 50):
         prepared = prepare(shifted(problem["kwargs_lens"], len(seconds) + 1))
@@ -74,8 +77,9 @@ def run(start: Callable[[dict[str, Any]], tuple[Callable, Callable]]) -> None:
         trace(x, y, prepared)
         seconds.append(time.perf_counter() - begin)
     answer = {
+        "version": version(package),
+        "process_s": process,
         "first_call_s": first,
-        "seconds": seconds,
         "median_s": statistics.median(seconds),
         "best_s": min(seconds),
         "peak_bytes": peak_bytes(),

@@ -57,4 +57,4 @@ def start(problem):
     return prepare, trace
 
 
-run(start)
+run(start, "autolens")

@@ -97,4 +97,4 @@ def start(problem):
     return prepare, trace
 
 
-run(start)
+run(start, "caustics")

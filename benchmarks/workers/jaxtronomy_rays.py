@@ -26,4 +26,4 @@ def start(problem):
     return prepare, lambda x, y, prepared: jax.block_until_ready(model.ray_shooting(x, y, prepared))
 
 
-run(start)
+run(start, "jaxtronomy")

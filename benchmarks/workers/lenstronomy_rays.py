@@ -22,4 +22,4 @@ def start(problem):
     return (lambda kwargs_lens: kwargs_lens), trace
 
 
-run(start)
+run(start, "lenstronomy")

@@ -93,4 +93,4 @@ def start(problem):
     return prepare, trace
 
 
-run(start)
+run(start, "paltax")
