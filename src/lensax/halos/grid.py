@@ -1,0 +1,50 @@
+"""Tables in redshift and ln(mass): made on the host, read inside compiled code."""
+
+from typing import final
+
+import equinox as eqx
+import jax.numpy as jnp
+
+from lensax._types import Array, Float, real
+
+
+@final
+class MassRedshiftTable(eqx.Module):
+    """A function of redshift and ln(M / Msun) on a uniform grid, linear between the nodes.
+
+    Arguments:
+        redshift_range: first and last redshift of the grid, `(2,)`.
+        log_mass_range: first and last ln(M), `(2,)`.
+        values: `(n_redshifts, n_masses)`.
+    """
+
+    redshift_range: Float[Array, " 2"] = real()
+    log_mass_range: Float[Array, " 2"] = real()
+    values: Float[Array, "redshifts masses"] = real()
+
+    @property
+    def log_mass(self) -> Float[Array, " masses"]:
+        """The grid of ln(M), `(n_masses,)`."""
+        steps = jnp.linspace(0.0, 1.0, self.values.shape[1], dtype=self.values.dtype)
+        return self.log_mass_range[0] + steps * (self.log_mass_range[1] - self.log_mass_range[0])
+
+    def rows(self, redshift: Float[Array, " planes"]) -> Float[Array, "planes masses"]:
+        """The function of mass at these redshifts; outside the grid, that of its edge."""
+        cell, fraction = _position(redshift, self.redshift_range, self.values.shape[0])
+        low, high = self.values[cell], self.values[cell + 1]
+        return low + fraction[:, None] * (high - low)
+
+    def at(
+        self, redshift: Float[Array, " planes"], log_mass: Float[Array, "planes slots"]
+    ) -> Float[Array, "planes slots"]:
+        """The function at masses `(n_planes, n_slots)` of halos on planes at these redshifts."""
+        rows = self.rows(redshift)
+        cell, fraction = _position(log_mass, self.log_mass_range, self.values.shape[1])
+        low, high = jnp.take_along_axis(rows, cell, axis=-1), jnp.take_along_axis(rows, cell + 1, axis=-1)
+        return low + fraction * (high - low)
+
+
+def _position(value: Array, ends: Array, nodes: int) -> tuple[Array, Array]:
+    position = (value - ends[0]) * ((nodes - 1) / (ends[1] - ends[0]))
+    cell = jnp.clip(jnp.floor(position), 0, nodes - 2).astype(jnp.int32)
+    return cell, jnp.clip(position - cell.astype(position.dtype), 0, 1)
