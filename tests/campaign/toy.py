@@ -1,0 +1,99 @@
+"""A forward model that costs nothing, with the interface of `lensax.simulate.ForwardModel`.
+
+As a program it makes a campaign of the toy model and prints a line for every call: python toy.py DIR COUNT SHARD_SIZE
+"""
+
+import sys
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+
+from lensax.campaign import prepare
+from lensax.instrument import Grid
+
+NAMES = ("lens.mass.PowerLaw.einstein_radius", "blob.center_x")
+
+
+class Diagnostics(NamedTuple):
+    error_estimate: Any
+    overflow: Any
+    halos_per_plane: Any
+
+
+class Seen(NamedTuple):
+    noiseless: Any
+    noisy: Any
+    diagnostics: Diagnostics
+
+
+class Prior(eqx.Module):
+    names: tuple[str, ...] = eqx.field(static=True, default=NAMES)
+
+    def sample(self, key, shape=()):
+        draws = jax.random.normal(key, (len(self.names), *shape))
+        return {name: 1 + 0.1 * draws[i] for i, name in enumerate(self.names)}
+
+    def flatten(self, theta):
+        return jnp.stack([theta[name] for name in self.names], axis=-1) if self.names else jnp.zeros((1, 0))
+
+    def describe(self):
+        return dict.fromkeys(self.names, "Normal(loc=1, scale=0.1)")
+
+
+class Instrument(eqx.Module):
+    grid: Grid
+
+
+class Tracer(eqx.Module):
+    tolerance: float = 2e-5
+
+
+class Simulator(eqx.Module):
+    instrument: Instrument
+    tracer: Tracer
+
+
+class ToyModel(eqx.Module):
+    """Rings of Gaussian light; rows in `overflow` and `broken` (by their theta) are flagged or hold a NaN."""
+
+    prior: Prior
+    simulator: Simulator
+    overflow_above: float = 10.0
+    broken_above: float = 10.0
+
+    def __init__(self, shape=(8, 10), names=NAMES, overflow_above=10.0, broken_above=10.0):
+        self.prior = Prior(names)
+        self.simulator = Simulator(Instrument(Grid(shape, 0.1)), Tracer())
+        self.overflow_above = overflow_above
+        self.broken_above = broken_above
+
+    def batch_both(self, theta, keys, micro_batch=None):
+        return _both(self, theta, keys)
+
+    def both(self, theta, key):
+        x, y = self.simulator.instrument.grid.pixel_centers()
+        radius = theta[self.prior.names[0]] if self.prior.names else jnp.ones(())
+        noiseless = jnp.exp(-((jnp.sqrt(x**2 + y**2) - 0.3 * radius) ** 2) * 50)
+        noiseless = jnp.where(radius > self.broken_above, jnp.nan, noiseless)
+        noisy = noiseless + 0.1 * jax.random.normal(key, noiseless.shape)
+        halos = jax.random.randint(key, (3,), 0, 20)
+        return Seen(noiseless, noisy, Diagnostics(0.001 * radius, radius > self.overflow_above, halos))
+
+
+@eqx.filter_jit
+def _both(model, theta, keys):
+    return jax.vmap(model.both)(theta, keys)
+
+
+TEXT = "lens:\n  redshift: 0.5\nsource:\n  redshift: 1.5\n"
+
+
+def toy_work(folder, count=20, model=None, text=TEXT, **options):
+    return prepare(model or ToyModel(), text, str(hash(text) % 1000 if text != TEXT else 0), folder, count, **options)
+
+
+if __name__ == "__main__":
+    work = toy_work(sys.argv[1], int(sys.argv[2]), seed=1, shard_size=int(sys.argv[3]))
+    work.run(progress=lambda rows: print(rows, flush=True))
