@@ -12,6 +12,9 @@ SOURCE = Path(__file__).resolve().parents[1] / "src" / "lensax"
 
 ORDER = [
     "_types",
+    "_check",
+    "_geometry",
+    "_batching",
     "parameters",
     "cosmology",
     "mass",

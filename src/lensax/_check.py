@@ -1,0 +1,63 @@
+"""Refusing parameters outside their physical range, as far as their values are known."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from lensax._types import concrete
+
+__all__ = ["at_least_zero", "check", "check_center", "check_ellipticity", "finite", "positive"]
+
+
+def finite(value: np.ndarray) -> np.ndarray:
+    return np.isfinite(value)
+
+
+def positive(value: np.ndarray) -> np.ndarray:
+    return np.isfinite(value) & (value > 0)
+
+
+def at_least_zero(value: np.ndarray) -> np.ndarray:
+    return np.isfinite(value) & (value >= 0)
+
+
+def check(owner: Any, name: str, valid: Callable[[np.ndarray], np.ndarray], expected: str) -> None:
+    """Refuse the parameter `name` of `owner` where it is concrete and not `valid`.
+
+    Raises:
+        ValueError: names the object, the parameter, what was expected and the first value that is not.
+    """
+    value = concrete(getattr(owner, name))
+    if value is None:
+        return
+    good = np.broadcast_to(valid(value), value.shape)
+    if not np.all(good):
+        raise ValueError(f"{type(owner).__name__}: {name} must be {expected}, got {value[~good].flat[0]}")
+
+
+def check_ellipticity(owner: Any) -> None:
+    """Refuse concrete `e1`, `e2` that no ellipse has.
+
+    Raises:
+        ValueError: `sqrt(e1^2 + e2^2)` is not below 1.
+    """
+    e1, e2 = concrete(owner.e1), concrete(owner.e2)
+    if e1 is None or e2 is None:
+        return
+    size = np.hypot(e1, e2)
+    if not np.all(size < 1):
+        raise ValueError(
+            f"{type(owner).__name__}: the ellipticity sqrt(e1^2 + e2^2) = (1-q)/(1+q) must be below 1, "
+            f"got {size[~(size < 1)].flat[0]}"
+        )
+
+
+def check_center(owner: Any) -> None:
+    """Refuse a concrete `center_x`, `center_y` that is not finite.
+
+    Raises:
+        ValueError: a coordinate is NaN or infinite.
+    """
+    for name in ("center_x", "center_y"):
+        check(owner, name, finite, "a finite angle in arcsec")
