@@ -3,6 +3,7 @@
 #   make test          run the tests
 #   make lint docs     check the style and the types; build the documentation
 #   make bench         time lensax beside other lensing codes (builds their environments, minutes)
+#   make test-peers    test the bridges to other codes beside these codes (Python 3.12 or newer)
 # Options: PYTHON=python3.12 chooses the interpreter of a new .venv, WORKERS=4 the test processes.
 
 SHELL := bash
@@ -17,7 +18,7 @@ DEMO ?= output/demo
 # One thread for each test process: JAX and BLAS would otherwise start one per core in every process.
 ONE_THREAD := NPROC=1 OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 
-.PHONY: demo test lint format docs bench clean
+.PHONY: demo test test-peers lint format docs bench clean
 
 demo: $(VENV)/.installed
 	$(BIN)/lensax simulate configs/cdm_hst.yaml --count 64 --out $(DEMO)
@@ -26,6 +27,11 @@ demo: $(VENV)/.installed
 
 test: $(VENV)/.installed-dev
 	$(ONE_THREAD) $(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile
+
+# The bridges beside the real lenstronomy and PyAutoLens; PEER_PYTHON names a Python of 3.12 or newer.
+test-peers: $(VENV)/.installed-dev
+	$(BIN)/python benchmarks/environments.py tests
+	$(ONE_THREAD) .venv-peers/tests/bin/python -m pytest -q tests/interop
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

@@ -2,6 +2,7 @@
 
     python benchmarks/environments.py               # every code that this machine can hold
     python benchmarks/environments.py lenstronomy   # one of them
+    python benchmarks/environments.py tests         # lensax beside those that its bridges read
 
 PEER_PYTHON names the interpreter; without it the newest fitting one on PATH is taken. A code that cannot be installed
 is reported and left out: the benchmark then runs without it.
@@ -38,6 +39,8 @@ PEERS = {
     ),
     "autolens": Peer((3, 12), ("autolens==2026.10.26.1",)),
 }
+# lensax itself with the codes that its bridges read, for `make test-peers`.
+TESTS = Peer((3, 12), ("-e", ".[dev,lenstronomy,autolens]"))
 
 
 def interpreter(oldest: tuple[int, int]) -> str | None:
@@ -52,16 +55,21 @@ def interpreter(oldest: tuple[int, int]) -> str | None:
     return None
 
 
+def peer_of(name: str) -> Peer:
+    """What the environment of that name holds."""
+    return TESTS if name == "tests" else PEERS[name]
+
+
 def python_of(name: str) -> Path | None:
     """The interpreter of an environment that is complete, or None."""
     stamp, python = FOLDER / name / "complete", FOLDER / name / "bin" / "python"
-    wanted = "\n".join(PEERS[name].packages)
+    wanted = "\n".join(peer_of(name).packages)
     return python if stamp.exists() and stamp.read_text() == wanted else None
 
 
 def build(name: str) -> str:
     """Makes the environment of one code unless it is complete; returns what happened in a few words."""
-    peer = PEERS[name]
+    peer = peer_of(name)
     if python_of(name):
         return "is there"
     python = interpreter(peer.python)
@@ -73,7 +81,7 @@ def build(name: str) -> str:
     pip = [str(FOLDER / name / "bin" / "python"), "-m", "pip", "install"]
     with log.open("w") as out:
         for command in ([python, "-m", "venv", str(FOLDER / name)], [*pip, *peer.options, *peer.packages]):
-            if subprocess.run(command, stdout=out, stderr=subprocess.STDOUT).returncode:
+            if subprocess.run(command, stdout=out, stderr=subprocess.STDOUT, cwd=ROOT).returncode:
                 return f"left out: could not be installed, see {log.relative_to(ROOT)}"
     (FOLDER / name / "complete").write_text("\n".join(peer.packages))
     return "installed"
@@ -82,11 +90,11 @@ def build(name: str) -> str:
 def main() -> None:
     """Builds the environments named on the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("names", nargs="*", help=f"codes, of {', '.join(PEERS)} (default: all)")
+    parser.add_argument("names", nargs="*", help=f"of {', '.join(PEERS)} (default: these), tests")
     names = parser.parse_args().names or list(PEERS)
     for name in names:
-        if name not in PEERS:
-            parser.error(f"{name!r} is not one of {', '.join(PEERS)}")
+        if name not in (*PEERS, "tests"):
+            parser.error(f"{name!r} is not one of {', '.join(PEERS)}, tests")
         print(f"{name}: {build(name)}", flush=True)
 
 

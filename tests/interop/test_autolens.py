@@ -1,0 +1,115 @@
+"""A PyAutoLens Tracer comes over as it is; runs where PyAutoLens is installed (`make test-peers`)."""
+
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import lensax as lx
+
+al = pytest.importorskip("autolens", reason="PyAutoLens is not installed; `make test-peers` runs these tests")
+
+from lensax.interop.autolens import from_tracer  # noqa: E402
+
+LENS, SOURCE = 0.5, 1.5
+
+
+def galaxies() -> list[Any]:
+    lens = al.Galaxy(
+        redshift=LENS,
+        mass=al.mp.PowerLaw(centre=(0.02, -0.01), ell_comps=(0.06, 0.11), einstein_radius=1.2, slope=2.1),
+        shear=al.mp.ExternalShear(gamma_1=0.03, gamma_2=-0.02),
+        black_hole=al.mp.PointMass(centre=(0.5, 0.9), einstein_radius=0.03),
+        bulge=al.lp.SersicSph(centre=(0.02, -0.01), intensity=0.3, effective_radius=0.4, sersic_index=3.0),
+        sheet=al.mp.MassSheet(kappa=-0.01),
+    )
+    front = al.Galaxy(redshift=0.2, halo=al.mp.NFWTruncatedSph((0.4, -1.0), 0.01, 0.12, 2.0))
+    back = al.Galaxy(
+        redshift=0.9,
+        halo=al.mp.cNFWSph((-0.6, 0.8), 0.02, 0.2, 0.05),
+        subhalos=[al.mp.NFWSph((1.0, 1.0), 0.004, 0.1), al.mp.NFWTruncatedMCRLudlowSph((0.3, 0.7), 1e8, 0.9, SOURCE)],
+    )
+    source = al.Galaxy(
+        redshift=SOURCE,
+        core=al.lp.SersicCore((0.05, 0.1), (0.1, -0.2), 0.15, 1.5, 0.03, 0.4, 0.2, 3.0),
+        disc=al.lp.Gaussian((0.0, 0.1), (0.05, 0.1), 0.2, 0.1),
+    )
+    return [lens, back, front, source]
+
+
+@pytest.fixture(scope="module")
+def tracer() -> Any:
+    return al.Tracer(galaxies(), cosmology=al.cosmo.Planck15())
+
+
+@pytest.fixture(scope="module")
+def rays() -> tuple[np.ndarray, np.ndarray]:
+    x, y = np.meshgrid(np.linspace(-2.03, 2.11, 12), np.linspace(-1.97, 2.07, 11))
+    return x.ravel(), y.ravel()
+
+
+def test_source_positions_are_theirs(tracer: Any, rays: tuple[np.ndarray, np.ndarray]) -> None:
+    x, y = rays
+    theirs = np.asarray(tracer.traced_grid_2d_list_from(al.Grid2DIrregular(np.stack([y, x], -1)))[-1].array)
+    trace = lx.raytrace.Direct().trace_at(from_tracer(tracer, pixel_scale=0.05), jnp.asarray(x), jnp.asarray(y))
+    np.testing.assert_allclose(trace.source_x, theirs[:, 1], rtol=0, atol=2e-7)
+    np.testing.assert_allclose(trace.source_y, theirs[:, 0], rtol=0, atol=2e-7)
+
+
+def test_light_is_theirs(tracer: Any, rays: tuple[np.ndarray, np.ndarray]) -> None:
+    x, y = rays
+    scene = from_tracer(tracer, pixel_scale=0.05)
+    for lights, galaxy in ((scene.source, tracer.galaxies[3]), (scene.lens_light, tracer.galaxies[0])):
+        ours = sum(light.surface_brightness(jnp.asarray(x), jnp.asarray(y)) for light in lights) * 0.05**2
+        theirs = np.asarray(galaxy.image_2d_from(al.Grid2DIrregular(np.stack([y, x], -1))).array)
+        np.testing.assert_allclose(ours, theirs, rtol=1e-4)
+
+
+def test_what_goes_where(tracer: Any) -> None:
+    scene = from_tracer(tracer, pixel_scale=0.05, slots=4)
+    np.testing.assert_allclose(scene.planes.redshifts, [0.2, 0.5, 0.9])
+    np.testing.assert_array_equal(scene.halos.counts, [1, 0, 3])
+    assert scene.halos.n_slots == 4
+    assert [type(profile).__name__ for profile in scene.macro] == ["PowerLaw", "ExternalShear", "PointMass"]
+    np.testing.assert_allclose(scene.halos.sheets, [0.0, -0.01, 0.0])
+
+
+def with_galaxy(*extra: Any) -> Any:
+    return al.Tracer([*galaxies(), *extra], cosmology=al.cosmo.Planck15())
+
+
+@pytest.mark.parametrize(
+    ("redshift", "profile", "message"),
+    [
+        (0.5, lambda: al.mp.NFW(), r"redshift 0\.5: extra \(NFW\) has no counterpart"),
+        (
+            0.7,
+            lambda: al.mp.Isothermal(),
+            r"redshift 0\.7: extra \(Isothermal\): the macro model of lensax has one plane",
+        ),
+        (0.7, lambda: al.lp.Sersic(), r"redshift 0\.7: extra \(Sersic\): light stands on the lens plane"),
+        (1.5, lambda: al.mp.NFWSph(), "deflects nothing at the source's redshift"),
+        (0.5, lambda: al.mp.MassSheet(centre=(0.1, 0.0), kappa=0.1), "centres mass sheets on 0"),
+        (0.5, lambda: al.lp.Moffat(), r"extra \(Moffat\) has no counterpart"),
+        (0.5, lambda: al.lmp.Sersic(), "light and mass at once"),
+    ],
+)
+def test_what_lensax_lacks_is_refused(redshift: float, profile: Any, message: str) -> None:
+    tracer = with_galaxy(al.Galaxy(redshift=redshift, extra=profile()))
+    with pytest.raises(ValueError, match=message):
+        from_tracer(tracer, pixel_scale=0.05)
+
+
+def test_brightness_needs_a_pixel_scale(tracer: Any) -> None:
+    with pytest.raises(ValueError, match="pixel_scale: needed"):
+        from_tracer(tracer)
+
+
+def test_lens_redshift_is_needed_without_a_macro_profile() -> None:
+    halo = al.Galaxy(redshift=0.3, halo=al.mp.NFWSph())
+    source = al.Galaxy(redshift=1.0, light=al.lp.SersicSph())
+    with pytest.raises(ValueError, match="lens_redshift: needed"):
+        from_tracer(al.Tracer([halo, source]), pixel_scale=0.1)
+    scene = from_tracer(al.Tracer([halo, source]), pixel_scale=0.1, lens_redshift=0.5)
+    np.testing.assert_allclose(scene.planes.redshifts, [0.3, 0.5])
