@@ -10,19 +10,19 @@ from lensax._types import concrete
 __all__ = ["at_least_zero", "check", "check_center", "check_ellipticity", "finite", "positive"]
 
 
-def finite(value: np.ndarray) -> np.ndarray:
+def finite(value: np.ndarray) -> np.ndarray | np.bool_:
     return np.isfinite(value)
 
 
-def positive(value: np.ndarray) -> np.ndarray:
+def positive(value: np.ndarray) -> np.ndarray | np.bool_:
     return np.isfinite(value) & (value > 0)
 
 
-def at_least_zero(value: np.ndarray) -> np.ndarray:
+def at_least_zero(value: np.ndarray) -> np.ndarray | np.bool_:
     return np.isfinite(value) & (value >= 0)
 
 
-def check(owner: Any, name: str, valid: Callable[[np.ndarray], np.ndarray], expected: str) -> None:
+def check(owner: Any, name: str, valid: Callable[[np.ndarray], np.ndarray | np.bool_], expected: str) -> None:
     """Refuse the parameter `name` of `owner` where it is concrete and not `valid`.
 
     Raises:
