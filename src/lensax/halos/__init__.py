@@ -9,6 +9,7 @@ from lensax.halos.linear_theory import LinearTheory
 from lensax.halos.mass_function import MassFunction
 from lensax.halos.plane_scheme import EqualComoving, EqualRedshift, PlaneScheme, ThinSlices
 from lensax.halos.population import Population
+from lensax.halos.positions import Positions, UniformDisc
 from lensax.halos.subhalos import Subhalos
 from lensax.halos.truncation import MeanDensityTruncation, NoTruncation, Truncation, VirialTruncation
 
@@ -32,8 +33,10 @@ __all__ = [
     "NoTruncation",
     "PlaneScheme",
     "Population",
+    "Positions",
     "Subhalos",
     "ThinSlices",
     "Truncation",
+    "UniformDisc",
     "VirialTruncation",
 ]

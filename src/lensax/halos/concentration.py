@@ -13,6 +13,7 @@ from lensax.halos.linear_theory import LinearTheory, colossus_cosmology
 from lensax.halos.mass_function import check_mass_range, mass_grid
 
 MODELS = ("ludlow16", "diemer19", "duffy08", "power_law")
+POWER_LAW = (17.5, -0.06, -0.7)  # c at 1e8 Msun and z = 0, slope in mass, slope in 1 + z: near Ludlow16 at z = 0 to 1
 REDSHIFTS = 49
 LOWEST = 1.2  # warm halos of low mass: no halo is less concentrated than its virial radius allows
 LN10 = float(np.log(10))
@@ -50,7 +51,7 @@ class Concentration(eqx.Module):
         model: str = "ludlow16",
         log10_mass: tuple[float, float] = (7.0, 10.0),
         scatter_dex: float = 0.15,
-        power_law: tuple[float, float, float] = (17.5, -0.06, -0.7),
+        power_law: tuple[float, ...] = POWER_LAW,
     ) -> "Concentration":
         """Tabulate a relation for the masses between two limits and redshifts up to `max_redshift`.
 

@@ -146,7 +146,7 @@ class Population(eqx.Module):
 
     def sized(
         self,
-        planes: "Planes | Callable[[Mapping[str, float]], Planes]",
+        planes: "Planes | Callable[[Mapping[str, Any]], Planes]",
         bounds: Mapping[str, Sequence[float]] | None = None,
         probability: float = 1e-9,
     ) -> "Population":

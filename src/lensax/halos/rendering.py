@@ -12,6 +12,7 @@ from lensax.cosmology import FlatLambdaCDM
 from lensax.halos import scales
 from lensax.halos.catalogue import EMPTY_SLOT
 from lensax.halos.mass_law import MassLaw
+from lensax.mass.far_field import truncated_total_mass
 from lensax.mass.halo import Halo
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ class Structure(eqx.Module):
     def total_mass(self) -> Float[Array, "planes slots"]:
         """Mass of the truncated halo in Msun."""
         enclosed = scales.cored_enclosed_mass(self.concentration, self.core_fraction)
-        return jnp.exp(self.log_mass) * scales.total_mass(self.tau, self.core_fraction) / enclosed
+        return jnp.exp(self.log_mass) * truncated_total_mass(self.core_fraction, self.tau) / enclosed
 
     def halos(
         self,

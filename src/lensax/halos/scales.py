@@ -40,31 +40,6 @@ def cored_enclosed_mass(
     return (core + (1 - 2 * f) * jnp.log1p(c)) / rest**2 - c / ((1 + c) * rest)
 
 
-def total_mass(truncation: Float[Array, "*shape"], core_fraction: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
-    r"""Total mass of a truncated cored halo over `4 pi rho_s r_s^3`, with `tau = r_t / r_s` finite.
-
-    `m = C - A f^2 ln f + D tau^2 ln tau - pi tau E / 2` with
-
-        A = tau^2 / [(1-f)^2 (tau^2+f^2)],   C = -tau^2 / [(1-f)(1+tau^2)],   N = (f^2+tau^2)(1+tau^2)^2,
-        D = -tau^2 (2f+1-tau^2) / N,   E = tau^2 [f(1-tau^2) - 2 tau^2] / N.
-    """
-    tau, f = truncation, core_fraction
-    t2, rest = tau * tau, 1 - f
-    c = -t2 / (rest * (1 + t2))
-    n = (f * f + t2) * (1 + t2) ** 2
-    d = -t2 * (2 * f + 1 - t2) / n
-    e = t2 * (f * (1 - t2) - 2 * t2) / n
-    a = t2 / (rest**2 * (t2 + f * f))
-    return c - a * _log_term(f) + d * t2 * jnp.log(tau) - 0.5 * np.pi * tau * e
-
-
-def _log_term(f: Array) -> Array:
-    """`f^2 ln f`, 0 at f = 0."""
-    positive = f > 0
-    safe = jnp.where(positive, f, 1.0)
-    return jnp.where(positive, safe**2 * jnp.log(safe), 0.0)
-
-
 def log_virial_radius(
     log_mass: Float[Array, "*shape"], critical_density: Float[Array, "*shape"]
 ) -> Float[Array, "*shape"]:

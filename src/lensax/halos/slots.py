@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 import equinox as eqx
 import numpy as np
 
+from lensax._types import as_real
+
 if TYPE_CHECKING:
     from lensax.halos.population import Population
     from lensax.raytrace.planes import Planes
@@ -17,7 +19,7 @@ _SWEEPS = 4
 
 def needed(
     population: "Population",
-    planes: "Planes | Callable[[Mapping[str, float]], Planes]",
+    planes: "Planes | Callable[[Mapping[str, Any]], Planes]",
     bounds: Mapping[str, Sequence[float]],
     probability: float,
 ) -> tuple[int, float]:
@@ -32,11 +34,14 @@ def needed(
     for name, ends in bounds.items():
         if len(ends) != 2 or not np.isfinite(ends).all():
             raise ValueError(f"{name}: the number of slots needs a finite range, got {list(ends)}; truncate its prior")
-    expected = eqx.filter_jit(lambda p, at, v: p.expected(at, v))
+
+    @eqx.filter_jit
+    def expected(values: dict[str, Any]) -> Any:
+        at: Any = planes(values) if callable(planes) else planes
+        return population.expected(at, values)
 
     def counts(values: Mapping[str, float]) -> np.ndarray:
-        at: Any = planes(values) if callable(planes) else planes
-        return np.asarray(expected(population, at, {k: np.asarray(v, float) for k, v in values.items()}), np.float64)
+        return np.asarray(expected({name: as_real(value) for name, value in values.items()}), np.float64)
 
     # Each plane has a maximum of its own: the slots are those of the fullest of all planes.
     fullest = np.zeros(1)

@@ -13,10 +13,10 @@ from lensax.halos.dark_matter import DarkMatter
 from lensax.halos.free import free
 from lensax.halos.mass_function import check_mass_range, mass_grid
 from lensax.halos.mass_law import MassLaw
+from lensax.halos.positions import Positions
 from lensax.halos.rendering import LensPlanes, Structure
 from lensax.halos.truncation import Truncation
 from lensax.mass.halo import Halo
-
 
 PIVOT = float(np.log(1e8))
 LN10 = float(np.log(10))
@@ -40,12 +40,13 @@ class Subhalos(eqx.Module):
         log10_mass_min, log10_mass_max: range of log10 of the mass at infall in Msun.
         log10_host_mass: log10 of the host halo's mass in Msun.
         host_mass_slope, host_redshift_slope: how the number scales with the host.
-        radius: of the disc on the sky, arcsec.
+        positions: where they stand on the sky.
         sheets: whether a negative sheet balances the mean convergence of the subhalos.
     """
 
     log_mass_range: Float[Array, " 2"]
     n_nodes: int = eqx.field(static=True)
+    positions: Positions
     concentration: Concentration
     truncation: Truncation
     sigma_sub: Scalar | None = free(None)
@@ -56,7 +57,6 @@ class Subhalos(eqx.Module):
     log10_host_mass: Scalar = free(13.3)
     host_mass_slope: Scalar = free(0.55)
     host_redshift_slope: Scalar = free(0.37)
-    radius: Scalar = free(3.0)
     sheets: bool = eqx.field(static=True, default=True)
 
     def __check_init__(self) -> None:
@@ -81,12 +81,9 @@ class Subhalos(eqx.Module):
         else:
             amplitude = LN10 * self.host_mass_slope * (self.log10_host_mass - 13)
             amplitude = amplitude + self.host_redshift_slope * jnp.log(lenses.redshift + 0.5)
-            amplitude = amplitude + jnp.log(self._area(lenses))
+            amplitude = amplitude + jnp.log(self.positions.area(lenses))
         suppression = dark_matter.subhalo_log_suppression(log_mass)
         return MassLaw(log_mass, power_law + suppression[None] + amplitude[:, None], *limits)
-
-    def _area(self, lenses: LensPlanes) -> Float[Array, " 1"]:
-        return np.pi * (self.radius * lenses.kpc_per_arcsec) ** 2
 
     @property
     def _amplitude(self) -> Array:
@@ -116,7 +113,7 @@ class Subhalos(eqx.Module):
             return self.structure(log_mass, normal, lenses, dark_matter).total_mass()
 
         mass = self._amplitude * rendering.mean_total_mass(law, mean_mass)
-        return (-mass / (self._area(lenses) * lenses.critical_surface_density))[0]
+        return (-mass / (self.positions.area(lenses) * lenses.critical_surface_density))[0]
 
     def draw(
         self, key: PRNGKeyArray, lenses: LensPlanes, dark_matter: DarkMatter, n_slots: int
@@ -127,9 +124,8 @@ class Subhalos(eqx.Module):
         counts = randomness.poisson(key, 0, self._amplitude * law.number())
         log_mass = law.sample(randomness.uniform(key, 1, shape, dtype))
         structure = self.structure(log_mass, randomness.normal(key, 2, shape, dtype), lenses, dark_matter)
-        center = rendering.disc(
-            self.radius[None], randomness.uniform(key, 3, shape, dtype), randomness.uniform(key, 4, shape, dtype)
-        )
+        place, turn = randomness.uniform(key, 3, shape, dtype), randomness.uniform(key, 4, shape, dtype)
+        center = self.positions.sample(place, turn, lenses)
         halos = structure.halos(lenses, center, rendering.first_slots(counts, n_slots))
         sheet = self.sheet(law, lenses, dark_matter) if self.sheets else jnp.zeros((), dtype)
         return halos, counts[0], sheet
