@@ -30,15 +30,16 @@ def deflectors(reference, index):
     core = reference["core2_arcsec2"]
 
     def offsets(x, y):
-        d_x, d_y = x[None] - position[:, 0, None], y[None] - position[:, 1, None]
+        d_x, d_y = (a[None] - jnp.asarray(position[:, k, None], a.dtype) for k, a in enumerate((x, y)))
         return d_x, d_y, d_x**2 + d_y**2 + core
 
     def deflection(x, y):
         d_x, d_y, r2 = offsets(x, y)
-        return jnp.sum(strength[:, None] * d_x / r2, 0), jnp.sum(strength[:, None] * d_y / r2, 0)
+        weight = jnp.asarray(strength[:, None], x.dtype)
+        return jnp.sum(weight * d_x / r2, 0), jnp.sum(weight * d_y / r2, 0)
 
     def potential(x, y):
-        return jnp.sum(0.5 * strength[:, None] * jnp.log(offsets(x, y)[2]), 0)
+        return jnp.sum(0.5 * jnp.asarray(strength[:, None], x.dtype) * jnp.log(offsets(x, y)[2]), 0)
 
     return deflection, potential
 
@@ -47,7 +48,7 @@ def follow(reference, planes, x, y):
     """The path of rays: positions on every plane and in the source, and the potentials met."""
     rays, visited, potentials = Rays.start(x, y), [], []
     for index in range(planes.n_planes):
-        step = PlaneStep(planes.kick[index], planes.step[index], jnp.zeros(()), jnp.asarray(index == planes.lens_index))
+        step = PlaneStep(planes.kick[index], planes.step[index], jnp.zeros((), x.dtype), jnp.asarray(index == planes.lens_index))
         deflection, potential = deflectors(reference, index)
         visited.append((rays.x, rays.y))
         potentials.append(potential(rays.x, rays.y))

@@ -90,7 +90,9 @@ class PlummerMixture(eqx.Module):
     @classmethod
     def from_halo(cls, halo: Halo) -> "PlummerMixture":
         """The mixture of every halo in `halo`, whose leaves share any one shape."""
-        tau = jnp.minimum(halo.truncation_radius / halo.scale_radius, _INFINITE_TRUNCATION)
+        truncated = jnp.isfinite(halo.truncation_radius)
+        tau = jnp.where(truncated, halo.truncation_radius, 1.0) / halo.scale_radius
+        tau = jnp.where(truncated, jnp.minimum(tau, _INFINITE_TRUNCATION), _INFINITE_TRUNCATION)
         core = halo.core_radius / halo.scale_radius
         reach = jnp.where(tau <= _LARGEST_SCALED_TRUNCATION, tau, _UNTRUNCATED_REACH)
         shape = (-1, *(1,) * tau.ndim)

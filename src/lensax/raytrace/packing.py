@@ -42,9 +42,9 @@ def pack(catalogue: HaloCatalogue, width: int, blocks: int | None = None) -> Hal
     if blocks is None:
         blocks = n_planes * -(-catalogue.n_slots // width)
     size = blocks * width
-    rank = jnp.cumsum(filled.astype(jnp.int32), axis=1)
+    rank = jnp.cumsum(filled, axis=1, dtype=jnp.int32)
     needed = jnp.maximum(-(-rank[:, -1] // width), 1)
-    end = jnp.cumsum(needed)
+    end = jnp.cumsum(needed, dtype=jnp.int32)
     place = jnp.where(filled, (end - needed)[:, None] * width + rank - 1, size)
     slots = jnp.arange(filled.size, dtype=jnp.int32)
     slot = jnp.full(size, filled.size, jnp.int32).at[place.reshape(-1)].set(slots, mode="drop")
@@ -62,5 +62,5 @@ def pack(catalogue: HaloCatalogue, width: int, blocks: int | None = None) -> Hal
         plane=plane,
         last=block == jnp.minimum(end - 1, blocks - 1)[plane],
         filled=occupied.any(1),
-        missing=rank[:, -1].sum() - occupied.sum(dtype=jnp.int32),
+        missing=rank[:, -1].sum(dtype=jnp.int32) - occupied.sum(dtype=jnp.int32),
     )

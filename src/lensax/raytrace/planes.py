@@ -56,12 +56,9 @@ class Planes(eqx.Module):
             as_real, (redshifts, lens_redshift, source_redshift)
         )
         self.lens_index = _lens_index(self.redshifts, self.lens_redshift, self.source_redshift, lens_index)
-        self.source_distance = cosmology.comoving_distance(self.source_redshift)
-        self.distances = cosmology.comoving_distance(self.redshifts) / self.source_distance
-        self.critical_surface_density = cosmology.critical_surface_density(
-            self.redshifts, jnp.broadcast_to(self.source_redshift, self.redshifts.shape)
+        self.distances, self.source_distance, self.critical_surface_density, self.kpc_per_arcsec = _scales(
+            cosmology, self.redshifts, self.source_redshift
         )
-        self.kpc_per_arcsec = cosmology.kpc_per_arcsec(self.redshifts)
 
     @property
     def n_planes(self) -> int:
@@ -83,6 +80,18 @@ class Planes(eqx.Module):
     def is_lens(self) -> np.ndarray:
         """(n_planes,) bool, true for the plane of the macro model."""
         return np.arange(self.n_planes) == self.lens_index
+
+
+@eqx.filter_jit
+def _scales(cosmology: FlatLambdaCDM, redshifts: Array, source: Array) -> tuple[Array, Array, Array, Array]:
+    """Distances over the source's, its distance, critical surface densities to it, and kpc per arcsec, of planes."""
+    source_distance = cosmology.comoving_distance(source)
+    return (
+        cosmology.comoving_distance(redshifts) / source_distance,
+        source_distance,
+        cosmology.critical_surface_density(redshifts, jnp.broadcast_to(source, redshifts.shape)),
+        cosmology.kpc_per_arcsec(redshifts),
+    )
 
 
 def _lens_index(redshifts: Array, lens: Array, source: Array, index: int | None) -> int:
