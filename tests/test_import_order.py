@@ -29,8 +29,10 @@ ORDER = [
     "campaign",
     "interop",
     "config",
+    "citations",
     "plot",
     "cli",
+    "__main__",
 ]
 
 # (importing part, imported part, function): reading YAML is the one place where a model looks below itself.

@@ -123,8 +123,8 @@ def test_thousands_of_profiles() -> None:
         (["TNFW"], [0.5], [TNFW], {}, "lens_redshift: needed"),
         (["EPL"], None, [EPL], {}, "lens_redshift: needed"),
         (["EPL", "TNFW"], [0.5, 1.6], [EPL, TNFW], {}, "1.6 is not in front of the source"),
-        (["EPL", "TNFW"], [0.5, 0.5], [EPL, {**TNFW, "Rs": -1.0}], {}, "scale_radius"),
-        (["EPL", "TNFW"], [0.5, 0.5], [EPL, {**TNFW, "center_x": np.nan}], {}, "center_x"),
+        (["EPL", "TNFW"], [0.5, 0.5], [EPL, {**TNFW, "Rs": -1.0}], {}, r"kwargs_lens\[1\]: TNFW has Rs = -1"),
+        (["EPL", "TNFW"], [0.5, 0.5], [EPL, {**TNFW, "center_x": np.nan}], {}, "center_x = nan, expected"),
     ],
 )
 def test_bad_lists_are_refused(

@@ -1,0 +1,5 @@
+"""Bridges to other lensing codes; none needs the other code to be imported."""
+
+from lensax.interop import autolens, lenstronomy
+
+__all__ = ["autolens", "lenstronomy"]

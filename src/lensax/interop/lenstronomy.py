@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import jax
 import numpy as np
 
-from lensax._types import as_real, concrete
+from lensax._types import Array, as_real, concrete
 from lensax.cosmology import FlatLambdaCDM
 from lensax.halos import HaloCatalogue
 from lensax.mass import ExternalShear, Halo, MassProfile, MassSheet, PointMass, PowerLaw
@@ -53,10 +53,12 @@ def _point_mass(k: Keywords) -> MassProfile:
 
 def _unit_cored_deflection(f: np.ndarray) -> np.ndarray:
     """Deflection of untruncated cored NFW halos at their scale radius in units of kappa_s r_s, for core fractions f."""
-    ones, zeros = np.ones_like(f), np.zeros_like(f)
-    halos = Halo(ones, ones, np.full_like(f, np.inf), f, zeros, zeros)
-    one, zero = as_real(1.0), as_real(0.0)
-    return np.asarray(jax.vmap(lambda halo: halo.deflection(one, zero)[0])(halos))
+    one, zero, infinity = as_real(1.0), as_real(0.0), as_real(np.inf)
+
+    def deflection(core: Array) -> Array:
+        return Halo(one, one, infinity, core, zero, zero).deflection(one, zero)[0]
+
+    return np.asarray(jax.vmap(deflection)(as_real(f)))
 
 
 class _Kind(NamedTuple):
@@ -82,6 +84,7 @@ _KINDS = {
     "CNFW": _Kind(("Rs", "alpha_Rs", "r_core"), _CENTER),
 }
 _HALOS = ("NFW", "TNFW", "CNFW")
+_POSITIVE = ("Rs", "alpha_Rs", "r_trunc")
 
 
 def from_lens_model(
@@ -198,6 +201,10 @@ def _complete(row: int, name: str, given: Keywords) -> dict[str, float]:
             expected = ", ".join([*kind.needs, *kind.defaults])
             raise ValueError(f"kwargs_lens[{row}]: {name} has no parameter {key!r}; expected {expected}")
         complete[key] = float(value)
+        if not math.isfinite(complete[key]):
+            raise ValueError(f"kwargs_lens[{row}]: {name} has {key} = {value}, expected a finite number")
+        if key in _POSITIVE and complete[key] <= 0:
+            raise ValueError(f"kwargs_lens[{row}]: {name} has {key} = {value}, expected a positive number")
     for key in _ORIGIN:
         if complete.get(key):
             raise ValueError(f"kwargs_lens[{row}]: {key} = {complete[key]:g}, but lensax centres {name} on 0")
@@ -309,5 +316,5 @@ def _cosmology(cosmology: Any) -> FlatLambdaCDM:
         Om0=cosmology.Om0,
         Tcmb0=cosmology.Tcmb0.value,
         Neff=cosmology.Neff,
-        m_nu=0.0 if masses is None else np.asarray(masses),
+        m_nu=np.zeros(()) if masses is None else np.asarray(masses),
     )
