@@ -7,7 +7,6 @@ A pixel that is over-sampled `f` times holds `f x f` rays, at the centres of its
 import functools
 import itertools
 import math
-import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, final
@@ -17,34 +16,26 @@ import jax.numpy as jnp
 import numpy as np
 
 from lensax._types import Array, Float
+from lensax.instrument._count import at_least_one
 
 __all__ = ["AdaptiveOverSample", "Grid", "Level"]
 
 
-def _count(value: Any, name: str) -> int:
-    """A whole number of at least 1, or an error that names it."""
-    try:
-        number = operator.index(value)
-    except TypeError:
-        raise ValueError(f"{name} must be a whole number of at least 1, found {value!r}") from None
-    if isinstance(value, (bool, np.bool_)) or number < 1:
-        raise ValueError(f"{name} must be a whole number of at least 1, found {value!r}")
-    return number
-
-
 def _shape(value: Any) -> tuple[int, int]:
     if not isinstance(value, Sequence) or isinstance(value, str) or len(value) != 2:
-        raise ValueError(f"shape must be two whole numbers (n_y, n_x), found {value!r}")
-    return _count(value[0], "shape[0], the number of rows,"), _count(value[1], "shape[1], the number of columns,")
+        raise ValueError(f"shape must be two whole numbers (n_y, n_x), got {value!r}")
+    return at_least_one(value[0], "shape[0], the number of rows,"), at_least_one(
+        value[1], "shape[1], the number of columns,"
+    )
 
 
 def _pixel_scale(value: Any) -> float:
     try:
         number = float(value)
     except (TypeError, ValueError):
-        raise ValueError(f"pixel_scale must be a positive number of arcsec, found {value!r}") from None
+        raise ValueError(f"pixel_scale must be a positive number of arcsec, got {value!r}") from None
     if not (math.isfinite(number) and number > 0):
-        raise ValueError(f"pixel_scale must be a positive number of arcsec, found {value!r}")
+        raise ValueError(f"pixel_scale must be a positive number of arcsec, got {value!r}")
     return number
 
 
@@ -56,13 +47,13 @@ class AdaptiveOverSample:
     A pixel whose centre lies less than `radii[k]` from `center` (and not less than `radii[k - 1]`) is over-sampled
     `factors[k]` times per axis; the last factor serves all pixels outside of the last radius.
 
-    Arguments
-    ---------
-    radii: increasing radii in arcsec.
-    factors: rays per pixel and axis, one more than there are radii.
-    center: (x, y) in arcsec.
+    Args:
+        radii: increasing radii in arcsec.
+        factors: rays per pixel and axis, one more than there are radii.
+        center: (x, y) in arcsec.
 
-    Raises `ValueError` for radii that do not increase, for a factor below 1 and for a wrong number of factors.
+    Raises:
+        ValueError: radii that do not increase, a factor below 1, or a wrong number of factors.
     """
 
     radii: Sequence[float | int]
@@ -71,16 +62,16 @@ class AdaptiveOverSample:
 
     def __post_init__(self) -> None:
         radii = tuple(float(radius) for radius in self.radii)
-        factors = tuple(_count(factor, "every factor of AdaptiveOverSample") for factor in self.factors)
+        factors = tuple(at_least_one(factor, "every factor of AdaptiveOverSample") for factor in self.factors)
         if len(factors) != len(radii) + 1:
             raise ValueError(
                 f"AdaptiveOverSample needs one factor more than radii (the last for the outskirts), "
-                f"found {len(radii)} radii and {len(factors)} factors"
+                f"got {len(radii)} radii and {len(factors)} factors"
             )
         if not all(math.isfinite(r) and r > 0 for r in radii) or any(b <= a for a, b in itertools.pairwise(radii)):
-            raise ValueError(f"radii of AdaptiveOverSample must be positive, finite and increasing, found {radii}")
+            raise ValueError(f"radii of AdaptiveOverSample must be positive, finite and increasing, got {radii}")
         if len(self.center) != 2 or not all(math.isfinite(float(c)) for c in self.center):
-            raise ValueError(f"center of AdaptiveOverSample must be two finite numbers (x, y), found {self.center!r}")
+            raise ValueError(f"center of AdaptiveOverSample must be two finite numbers (x, y), got {self.center!r}")
         object.__setattr__(self, "radii", radii)
         object.__setattr__(self, "factors", factors)
         object.__setattr__(self, "center", (float(self.center[0]), float(self.center[1])))
@@ -89,12 +80,11 @@ class AdaptiveOverSample:
 class Level(NamedTuple):
     """The pixels of a grid that share one over-sampling factor.
 
-    Fields
-    ------
-    factor: rays per pixel and axis.
-    pixels: flat indices `row * n_x + column` of the pixels, increasing (a NumPy array: known when compiling).
-    start: where the level's rays begin in the flat array of all rays, which holds for each of its pixels
-        `factor x factor` rays, row by row.
+    Fields:
+        factor: rays per pixel and axis.
+        pixels: flat indices `row * n_x + column` of the pixels, increasing (a NumPy array: known when compiling).
+        start: where the level's rays begin in the flat array of all rays, which holds for each of its pixels
+            `factor x factor` rays, row by row.
     """
 
     factor: int
@@ -109,7 +99,7 @@ def _centers(count: int, pixel_scale: float, over_sample: int) -> np.ndarray:
 
 
 def _over_sample(value: Any) -> int | AdaptiveOverSample:
-    return value if isinstance(value, AdaptiveOverSample) else _count(value, "over_sample")
+    return value if isinstance(value, AdaptiveOverSample) else at_least_one(value, "over_sample")
 
 
 @functools.lru_cache(maxsize=64)
@@ -161,13 +151,13 @@ class Grid(eqx.Module):
 
     All fields are known when a program is compiled; another grid is another program.
 
-    Arguments
-    ---------
-    shape: (n_y, n_x) pixels.
-    pixel_scale: arcsec per pixel.
-    over_sample: rays per pixel and axis, one number for all pixels or an `AdaptiveOverSample`.
+    Args:
+        shape: (n_y, n_x) pixels.
+        pixel_scale: arcsec per pixel.
+        over_sample: rays per pixel and axis, one number for all pixels or an `AdaptiveOverSample`.
 
-    Raises `ValueError` for a count that is not a whole number of at least 1 and for a pixel scale that is not positive.
+    Raises:
+        ValueError: a count that is not a whole number of at least 1, or a pixel scale that is not positive.
     """
 
     shape: tuple[int, int] = eqx.field(static=True, converter=_shape)
@@ -226,19 +216,20 @@ class Grid(eqx.Module):
     def bin(self, fine: Float[Array, "*rays"], sampling: int = 1) -> Float[Array, "rows columns"]:
         """The mean of a quantity over the rays of each pixel, or of each of `sampling x sampling` parts of a pixel.
 
-        Arguments
-        ---------
-        fine: values at `positions()`, of shape `ray_shape`.
-        sampling: samples per pixel and axis of the result.
+        Args:
+            fine: values at `positions()`, of shape `ray_shape`.
+            sampling: samples per pixel and axis of the result.
 
-        Returns an image (n_y * sampling, n_x * sampling). Pixels of an adaptive grid with fewer rays than samples give
-        each ray's value to all samples that it covers.
+        Returns:
+            image (n_y * sampling, n_x * sampling); where a pixel of an adaptive grid has fewer rays than samples, each
+            ray gives its value to all samples that it covers.
 
-        Raises `ValueError` if `fine` has another shape, or if the samples do not divide the rays evenly.
+        Raises:
+            ValueError: `fine` has another shape, or the samples do not divide the rays evenly.
         """
         self.check_sampling(sampling)
         if fine.shape != self.ray_shape:
-            raise ValueError(f"expected one value per ray, an array of shape {self.ray_shape}, found {fine.shape}")
+            raise ValueError(f"expected one value per ray, an array of shape {self.ray_shape}, got {fine.shape}")
         n_y, n_x = self.shape
         if not isinstance(self.over_sample, AdaptiveOverSample):
             rays = self.over_sample // sampling
@@ -252,8 +243,12 @@ class Grid(eqx.Module):
         return blocks.transpose(0, 2, 1, 3).reshape(n_y * sampling, n_x * sampling)
 
     def check_sampling(self, sampling: int) -> None:
-        """Raise `ValueError` if an image of `sampling` samples per pixel and axis cannot be made from the rays."""
-        sampling = _count(sampling, "sampling")
+        """Refuse a sampling that the rays cannot be binned to.
+
+        Raises:
+            ValueError: an over-sampling factor is not a multiple of `sampling` (or, on an adaptive grid, a divisor).
+        """
+        sampling = at_least_one(sampling, "sampling")
         if not isinstance(self.over_sample, AdaptiveOverSample):
             if self.over_sample % sampling:
                 raise ValueError(

@@ -1,0 +1,92 @@
+"""Images in FITS files: read with the checks that every reader needs, written without replacing anything."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+__all__ = ["read_image", "read_number", "write_image"]
+
+
+def read_image(path: str | Path, hdu: int | str | None = None) -> tuple[np.ndarray, dict[str, Any]]:
+    """An image of a FITS file in float64, row 0 first as stored, and its header.
+
+    Args:
+        path: the file.
+        hdu: number or name of the extension; None takes the first that holds an image.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: the file is not FITS, has no such extension, or what it holds is not a two-dimensional image.
+    """
+    from astropy.io import fits
+
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such FITS file")
+    try:
+        with fits.open(path, memmap=False) as units:
+            unit = (
+                units[hdu] if hdu is not None else next((u for u in units if u.is_image and u.data is not None), None)
+            )
+            if unit is None or not unit.is_image or unit.data is None:
+                raise ValueError(f"{path}: {'no extension' if hdu is None else f'extension {hdu!r}'} holds no image")
+            values, header = np.asarray(unit.data, np.float64), dict(unit.header)
+    except (OSError, KeyError, IndexError) as error:
+        raise ValueError(f"{path}: cannot be read as FITS ({error})") from None
+    if values.ndim != 2:
+        raise ValueError(f"{path}: expected a two-dimensional image, got shape {values.shape}")
+    return values, header
+
+
+def read_number(header: Mapping[str, Any], keyword: str, path: str | Path) -> float | None:
+    """The positive number that a header gives for a keyword, or None.
+
+    Raises:
+        ValueError: the keyword is there, but its value is not a positive number.
+    """
+    if keyword not in header:
+        return None
+    value = header[keyword]
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < np.inf:
+        raise ValueError(f"{path}: header keyword {keyword} must be a positive number, got {value!r}")
+    return float(value)
+
+
+def write_image(
+    path: Path, image: Any, keywords: Mapping[str, tuple[Any, str]], pixel_scale: float | None, overwrite: bool
+) -> None:
+    """Write one image with header keywords; floating-point images keep their dtype.
+
+    Args:
+        path: the file.
+        image: (n_y, n_x).
+        keywords: value and comment by keyword.
+        pixel_scale: arcsec; if given, a linear coordinate system in arcsec with its origin in the frame's centre.
+        overwrite: replace an existing file.
+
+    Raises:
+        FileExistsError: the file exists and `overwrite` is False.
+    """
+    from astropy.io import fits
+
+    values = np.asarray(image)
+    unit = fits.PrimaryHDU(values.astype(np.uint8) if values.dtype == bool else values)
+    if pixel_scale is not None:
+        unit.header["PIXSCALE"] = (pixel_scale, "arcsec / pixel")
+        # Plain linear axes: x to the right and y up, as in every array of lensax; FITS counts pixels from 1.
+        for axis, (name, count) in enumerate((("X", values.shape[1]), ("Y", values.shape[0])), start=1):
+            unit.header[f"CTYPE{axis}"] = (name, "linear")
+            unit.header[f"CUNIT{axis}"] = "arcsec"
+            unit.header[f"CRPIX{axis}"] = ((count + 1) / 2, "centre of the frame")
+            unit.header[f"CRVAL{axis}"] = 0.0
+            unit.header[f"CDELT{axis}"] = pixel_scale
+    for keyword, (value, comment) in keywords.items():
+        unit.header[keyword] = (value, comment)
+    try:
+        unit.writeto(path, overwrite=overwrite)
+    except OSError as error:
+        if path.exists() and not overwrite:
+            raise FileExistsError(f"{path} exists; pass overwrite=True to replace it") from None
+        raise error
