@@ -168,10 +168,10 @@ class TestParameters:
     @pytest.mark.parametrize(
         ("entries", "message"),
         [
-            ({"a": Expression("a + 1")}, "'a' follows from itself: a -> a"),
+            ({"a": Expression("a + 1")}, "a: follows from itself: a -> a"),
             (
                 {"x": Expression("a"), "a": Expression("b"), "b": Expression("2 * a")},
-                "'a' follows from itself: a -> b -> a",
+                "a: follows from itself: a -> b -> a",
             ),
             (
                 {"lens.redshift": Constant(0.5), "b": Expression("lens.redshft")},

@@ -16,7 +16,7 @@ __all__ = ["Document", "KeyPath"]
 
 KeyPath = tuple[str | int, ...]  # keys and list positions from the top of the document
 
-MAX_NODES = 100_000  # aliases can make a short text endless
+MAX_NODES = 20_000  # aliases can make a short text endless
 _INTEGER = re.compile(r"[-+]?[0-9]{1,300}")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 _WORDS: dict[str, Any] = {

@@ -2,14 +2,17 @@
 
 import dataclasses
 import typing
-from collections.abc import Iterator, Mapping
-from typing import Any, ClassVar
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Annotated, Any, ClassVar, TypeVar
 
-from pydantic import BaseModel, ConfigDict, create_model, model_validator
+from pydantic import BaseModel, ConfigDict, Discriminator, Tag, create_model, model_validator
 
+from lensax.config.document import KeyPath
 from lensax.config.values import Value
 
-__all__ = ["Choice", "Made", "Section", "choice", "section_of"]
+__all__ = ["Choice", "Made", "Section", "choice", "either", "find", "fixed", "section_of"]
+
+T = TypeVar("T")
 
 
 class Section(BaseModel):
@@ -31,6 +34,16 @@ class Made(Section):
     def make(self, **more: Any) -> Any:
         """An object of the class; keys that are left out take the class's defaults."""
         return self.target(**{key: getattr(self, key) for key in self.model_fields_set}, **more)
+
+
+class Fixed(Section):
+    """A section without keys: its name says all about what it makes (`fixed`)."""
+
+    target: ClassVar[Any]
+
+    def make(self) -> Any:
+        """The object."""
+        return self.target
 
 
 class Choice(Section):
@@ -69,13 +82,32 @@ def choice(noun: str, options: Mapping[str, type]) -> type[Choice]:
     return made
 
 
-def section_of(target: type, number: Any = float, skip: tuple[str, ...] = (), **types: Any) -> type[Made]:
+def fixed(target: Any) -> type[Fixed]:
+    """The model of a section that always makes the same object."""
+    made = create_model("Fixed", __base__=Fixed)
+    made.target = target
+    return made
+
+
+def either(number: Any, other: Any, form: type | tuple[type, ...]) -> Any:
+    """The type of a key that holds a number, or something else where a value of type `form` is found."""
+
+    def tag(written: Any) -> str:
+        return "(other)" if isinstance(written, form) else "(number)"
+
+    return Annotated[Annotated[number, Tag("(number)")] | Annotated[other, Tag("(other)")], Discriminator(tag)]
+
+
+def section_of(
+    target: type, number: Any = float, skip: tuple[str, ...] = (), base: type[Made] = Made, **types: Any
+) -> type[Made]:
     """The model whose keys are the fields of a dataclass: required where the class has no default.
 
     Args:
         target: a dataclass or an equinox Module.
         number: the type of its array fields: `Value` where they may be free, else `float`.
         skip: fields that the file does not give.
+        base: the model to extend.
         types: the types of single fields, where they differ.
     """
     hints = typing.get_type_hints(target, include_extras=True)
@@ -85,7 +117,7 @@ def section_of(target: type, number: Any = float, skip: tuple[str, ...] = (), **
             continue
         kind = types.get(field.name) or (hints[field.name] if _plain(hints[field.name]) else number)
         fields[field.name] = (kind, _default(field, kind))
-    made = create_model(target.__name__, __base__=Made, **fields)
+    made = create_model(target.__name__, __base__=base, **fields)
     made.target = target
     return made
 
@@ -111,21 +143,24 @@ def _default(field: dataclasses.Field, kind: Any) -> Any:
     return default
 
 
-def values(model: BaseModel, path: tuple[str | int, ...] = ()) -> Iterator[tuple[tuple[str | int, ...], Value]]:
-    """Every parameter below a section, with its path, in the order of the fields."""
-    for key in type(model).model_fields:
-        yield from _values(getattr(model, key), (*path, key))
+def find(found: Any, kind: type[T], path: KeyPath = ()) -> Iterator[tuple[KeyPath, T]]:
+    """Everything of a type below a section, with its path, in the order of the fields.
 
-
-def _values(found: Any, path: tuple[str | int, ...]) -> Iterator[tuple[tuple[str | int, ...], Value]]:
+    `object` finds every value; sections, lists and mappings are only passed through.
+    """
     match found:
-        case Value():
-            yield path, found
         case BaseModel():
-            yield from values(found, path)
-        case list() | tuple():
-            for index, entry in enumerate(found):
-                yield from _values(entry, (*path, index))
+            shown = type(found).model_fields if not isinstance(found, Choice) else found.model_fields_set
+            entries: Iterable[tuple[str | int, Any]] = [(key, getattr(found, key)) for key in shown]
+            if not entries and isinstance(found, kind):
+                yield path, found
         case Mapping():
-            for key, entry in found.items():
-                yield from _values(entry, (*path, key))
+            entries = found.items()
+        case list() | tuple() if any(isinstance(entry, (BaseModel, Mapping, Value)) for entry in found):
+            entries = enumerate(found)
+        case _:
+            if isinstance(found, kind):
+                yield path, found
+            return
+    for key, entry in entries:
+        yield from find(entry, kind, (*path, key))

@@ -47,10 +47,8 @@ def build(name: str, arguments: Sequence[Any] | Mapping[str, Any]) -> Any:
     Positional arguments follow the order of the signature, keyword-only ones included, so that
     `build("TruncatedNormal", [loc, scale, low, high])` works.
 
-    Raises
-    ------
-    ValueError
-        For an unknown name, wrong arguments, or parameters that leave the distribution without support.
+    Raises:
+        ValueError: an unknown name, wrong arguments, or parameters that leave the distribution without support.
     """
     import numpyro.distributions as library
 

@@ -86,10 +86,8 @@ Node = Number | Reference | Operation
 def parse(text: str) -> Node:
     """Read an expression: `+ - * / **`, parentheses, numbers, dotted names and the calls in `FUNCTIONS`.
 
-    Raises
-    ------
-    ValueError
-        One sentence that quotes what is not allowed, and says what is.
+    Raises:
+        ValueError: one sentence that quotes what is not allowed, and says what is.
     """
     if len(text) > MAX_LENGTH:
         raise ValueError(f"an expression of {len(text)} characters: at most {MAX_LENGTH} are allowed")

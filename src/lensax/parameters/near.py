@@ -5,19 +5,20 @@ from collections.abc import Iterable
 
 __all__ = ["check_theta", "unknown"]
 
-SHOWN = 24  # names listed before the list is cut
+SHOWN = 16  # names that are listed; of more, only the nearest
 
 
 def unknown(name: str, allowed: Iterable[str], what: str) -> str:
-    """`unknown key 'slop'; did you mean 'slope'? allowed: ...`"""
+    """`unknown key 'slop'; did you mean 'slope'? allowed: ...`, and only the nearest where too many are allowed."""
     allowed = list(allowed)
-    near = difflib.get_close_matches(name, allowed, n=1) or [
-        other for other in allowed if other.rpartition(".")[2] == name.rpartition(".")[2]
-    ]
+    last = name.rpartition(".")[2]
+    near = difflib.get_close_matches(name, allowed, n=3)
+    near += [other for other in allowed if other.rpartition(".")[2] == last and other not in near]
+    if len(allowed) > SHOWN:
+        listed = f"did you mean {' or '.join(near[:4])}?" if near else f"for example {', '.join(allowed[:4])}"
+        return f"unknown {what} '{name}'; {listed} (there are {len(allowed)})"
     hint = f"did you mean '{near[0]}'? " if near else ""
-    shown = ", ".join(allowed[:SHOWN]) or "none"
-    rest = f" and {len(allowed) - SHOWN} more" if len(allowed) > SHOWN else ""
-    return f"unknown {what} '{name}'; {hint}allowed: {shown}{rest}"
+    return f"unknown {what} '{name}'; {hint}allowed: {', '.join(allowed) or 'none'}"
 
 
 def check_theta(theta: Iterable[str], names: Iterable[str]) -> None:

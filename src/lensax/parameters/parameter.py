@@ -26,6 +26,11 @@ class Parameter(eqx.Module):
     def needs(self) -> tuple[str, ...]:
         """The names that `resolve` looks up."""
 
+    @property
+    @abc.abstractmethod
+    def kind(self) -> str:
+        """ "fixed", "free" or "derived"."""
+
     @abc.abstractmethod
     def resolve(self, known: Mapping[str, Any]) -> Float[Array, "*shape"]:
         """The value."""
@@ -44,6 +49,10 @@ class Constant(Parameter):
     """A number that does not change.  It is a leaf of the pytree, so that another value is not another program."""
 
     value: Scalar = real()
+
+    @property
+    def kind(self) -> str:
+        return "fixed"
 
     @property
     def needs(self) -> tuple[str, ...]:
@@ -72,6 +81,10 @@ class Free(Parameter):
         self.distribution = jax.tree.map(as_real, distribution)
 
     @property
+    def kind(self) -> str:
+        return "free"
+
+    @property
     def needs(self) -> tuple[str, ...]:
         return (self.name,)
 
@@ -94,6 +107,10 @@ class Expression(Parameter):
 
     def __check_init__(self) -> None:
         expression.parse(self.text)
+
+    @property
+    def kind(self) -> str:
+        return "derived"
 
     @property
     def needs(self) -> tuple[str, ...]:

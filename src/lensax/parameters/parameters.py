@@ -11,21 +11,32 @@ from lensax.parameters.near import check_theta, unknown
 from lensax.parameters.parameter import Free, Parameter
 from lensax.parameters.prior import Prior
 
-__all__ = ["Parameters"]
+__all__ = ["DependencyError", "Parameters"]
+
+
+class DependencyError(ValueError):
+    """A parameter that follows from itself, or from one that does not exist.
+
+    Args:
+        name: the parameter.
+        reason: what is wrong with it.
+    """
+
+    def __init__(self, name: str, reason: str):
+        self.name = name
+        self.reason = reason
+        super().__init__(f"{name}: {reason}")
 
 
 @final
 class Parameters(eqx.Module):
     """Named parameters: fixed, free and derived ones.
 
-    Parameters
-    ----------
-    entries : mapping of names to `Parameter`; a free parameter stands under its own name.
+    Args:
+        entries: mapping of names to `Parameter`; a free parameter stands under its own name.
 
-    Raises
-    ------
-    ValueError
-        When an expression uses a name that does not exist, or follows from itself.
+    Raises:
+        DependencyError: an expression uses a name that does not exist, or follows from itself.
     """
 
     names: tuple[str, ...] = eqx.field(static=True)
@@ -56,10 +67,8 @@ class Parameters(eqx.Module):
     def resolve(self, theta: Mapping[str, Any]) -> dict[str, Float[Array, "..."]]:
         """The value of every parameter, given the free ones.
 
-        Raises
-        ------
-        ValueError
-            When `theta` lacks a free parameter or has a name that is not one.
+        Raises:
+            ValueError: `theta` lacks a free parameter or has a name that is not one.
         """
         for name in theta:
             if name in self.names and not isinstance(self[name], Free):
@@ -72,12 +81,14 @@ class Parameters(eqx.Module):
 
     def bounds(self, name: str, tail: float = 1e-9) -> Interval:
         """The range of a parameter: each prior is cut where `tail` of its probability is left on either side."""
+        wanted = [name]
+        for used in wanted:  # grows by what each one needs
+            wanted += [need for need in self[used].needs if need not in wanted]
         known: dict[str, Interval] = {}
         for index in self.order:
-            known[self.names[index]] = self.entries[index].bounds(known, tail)
-            if self.names[index] == name:
-                return known[name]
-        raise ValueError(unknown(name, self.names, "parameter"))
+            if self.names[index] in wanted:
+                known[self.names[index]] = self.entries[index].bounds(known, tail)
+        return known[name]
 
     def upper(self, name: str, tail: float = 1e-9) -> float:
         """Upper end of `bounds`: what array sizes must be made for."""
@@ -107,7 +118,7 @@ def _sorted(entries: Mapping[str, Parameter]) -> list[str]:
             chain = [step for step, _ in path]
             if following in chain:
                 cycle = [*chain[chain.index(following) :], following]
-                raise ValueError(f"'{following}' follows from itself: {' -> '.join(cycle)}")
+                raise DependencyError(following, f"follows from itself: {' -> '.join(cycle)}")
             path.append((following, iter(_needs(following, entries))))
     return list(done)
 
@@ -118,5 +129,5 @@ def _needs(name: str, entries: Mapping[str, Parameter]) -> tuple[str, ...]:
         return ()
     for need in entry.needs:
         if need not in entries:
-            raise ValueError(f"{name}: {unknown(need, entries, 'parameter')}")
+            raise DependencyError(name, unknown(need, entries, "parameter"))
     return entry.needs

@@ -23,9 +23,11 @@ class Prior(eqx.Module):
     `theta`, a point of the parameter space, is a dict of arrays by name; `flatten` and `unflatten` convert between it
     and a vector in the order of `names`.
 
-    Parameters
-    ----------
-    distributions : mapping of names to univariate continuous NumPyro distributions; their order is kept.
+    Args:
+        distributions_by_name: univariate continuous NumPyro distributions; their order is kept.
+
+    Raises:
+        ValueError: something that is not one, or has no support.
     """
 
     names: tuple[str, ...] = eqx.field(static=True)

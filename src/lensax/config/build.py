@@ -1,0 +1,106 @@
+"""From a configuration to the parts of a forward model."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import jax
+import numpy as np
+
+from lensax._types import as_real
+from lensax.config.document import KeyPath
+from lensax.config.population import build_population, plane_scheme
+from lensax.config.section import find
+from lensax.config.values import Value
+from lensax.parameters import Prior
+from lensax.recipe import Ingredient, Recipe
+from lensax.simulate import Simulator
+
+if TYPE_CHECKING:
+    from lensax.config.configuration import Configuration
+
+__all__ = ["build"]
+
+N_DRAWS = 32  # of the prior, with which every profile is tried
+TAIL = 1e-3  # and with all its parameters at these quantiles
+
+
+def build(configuration: "Configuration") -> tuple[Prior, Recipe, Simulator]:
+    """The prior, the recipe and the simulator.
+
+    Raises:
+        ConfigError: a file that cannot be read, or numbers that the parts of the model refuse.
+    """
+    settings: Any = configuration.settings
+    parameters = configuration.parameters
+    with configuration.blame(("cosmology",)):
+        cosmology = settings.cosmology.section.make()
+    with configuration.blame(("instrument",)):
+        instrument = settings.instrument.make(configuration.folder)
+    with configuration.blame(("tracer",)):
+        tracer = settings.tracer.section.make()
+    mass = _ingredients(configuration, ("lens", "mass"), settings.lens.mass)
+    lens_light = _ingredients(configuration, ("lens", "light"), settings.lens.light)
+    source = _ingredients(configuration, ("source", "light"), settings.source.light)
+    _try(configuration, {**mass, **lens_light, **source})
+    with configuration.blame(("line_of_sight", "planes")):
+        scheme = plane_scheme(settings.line_of_sight, parameters)
+    with configuration.blame_named(("line_of_sight",) if settings.line_of_sight else ("subhalos",)):
+        population = build_population(
+            settings.line_of_sight, settings.subhalos, settings.dark_matter, parameters, cosmology
+        )
+    recipe = Recipe(
+        parameters=parameters,
+        mass=tuple(mass.values()),
+        source=tuple(source.values()),
+        lens_light=tuple(lens_light.values()),
+        scheme=scheme,
+        cosmology=cosmology,
+        population=population,
+    )
+    return parameters.prior, recipe, Simulator(instrument, tracer)
+
+
+def _ingredients(configuration: "Configuration", path: KeyPath, entries: list[Any]) -> dict[KeyPath, Ingredient]:
+    """The profiles of a list, each by its path."""
+    made = {}
+    for index, entry in enumerate(entries):
+        place = (*path, index, entry.name)
+        section = entry.section
+        arguments = {str(key[-1]): configuration.name(key) for key, _ in find(section, Value, place)}
+        switches = {key: getattr(section, key) for key in section.model_fields_set if key not in arguments}
+        made[place] = Ingredient(section.target, arguments, switches)
+    return made
+
+
+def _try(configuration: "Configuration", ingredients: dict[KeyPath, Ingredient]) -> None:
+    """Make every profile with values that the prior allows: what it refuses now would be an image of NaN later."""
+    for values in _trials(configuration):
+        for path, ingredient in ingredients.items():
+            try:
+                ingredient.make({name: as_real(values[name]) for _, name in ingredient.arguments})
+            except ValueError as error:
+                free = [
+                    name.rpartition(".")[2]
+                    for _, name in ingredient.arguments
+                    if configuration.parameters[name].kind != "fixed"
+                ]
+                allowed = f", which the priors allow (free here: {', '.join(free)})" if free else ""
+                raise configuration.error(path, f"{error}{allowed}") from error
+
+
+def _trials(configuration: "Configuration") -> Iterator[dict[str, np.ndarray]]:
+    """Values of every parameter: at either end of all priors, and draws."""
+    parameters = configuration.parameters
+    prior = parameters.prior
+    draws = prior.sample(jax.random.key(0), (N_DRAWS,))
+    ends = [{name: parameters.bounds(name, TAIL)[side] for name in prior.names} for side in (0, 1)]
+    theta = {name: np.concatenate([[end[name] for end in ends], np.asarray(draws[name])]) for name in prior.names}
+    resolved = {name: np.asarray(value) for name, value in parameters.resolve(theta).items()}
+    for name, value in resolved.items():
+        if parameters[name].kind == "derived" and not np.all(np.isfinite(value)):
+            reason = f"{parameters[name].describe()} gives {value[~np.isfinite(value)].flat[0]} for values of the prior"
+            raise configuration.error(name, reason)
+    for index in range(N_DRAWS + len(ends)):
+        yield {name: value if value.ndim == 0 else value[index] for name, value in resolved.items()}
+        if not prior.names:
+            return

@@ -1,0 +1,224 @@
+"""A configuration: read, checked, and ready to be built."""
+
+import contextlib
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, final
+
+from pydantic import BaseModel, ValidationError
+
+from lensax.config.document import Document, KeyPath
+from lensax.config.errors import ConfigError
+from lensax.config.explain import explain, shown
+from lensax.config.files import FilePath
+from lensax.config.schema import Schema
+from lensax.config.section import Section, find
+from lensax.config.values import Value
+from lensax.parameters import DependencyError, Parameters, Prior
+
+if TYPE_CHECKING:
+    from lensax.recipe import Recipe
+    from lensax.simulate import Simulator
+
+__all__ = ["Configuration", "Row", "load", "loads"]
+
+
+class Row(NamedTuple):
+    """One line of a configuration's summary; `kind` is "free", "fixed", "derived" or "setting"."""
+
+    name: str
+    value: str
+    kind: str
+
+
+@final
+class Configuration:
+    """What a YAML file says about a forward model: validated, with the line of everything for messages.
+
+    Two configurations are equal when they mean the same: comments, order of keys and number formats do not count, the
+    content of the files that they name does.
+
+    Args:
+        text: the YAML text.
+        folder: what names of files are relative to.
+        file: the name of the file, for messages.
+
+    Raises:
+        ConfigError: with file, line and key.
+    """
+
+    def __init__(self, text: str, folder: str | Path = ".", file: str | None = None):
+        self.text = text
+        self.folder = Path(folder)
+        self.file = file
+        self.document = Document(text, file)
+        try:
+            self.settings = Schema.model_validate(self.document.data)
+        except ValidationError as error:
+            raise explain(error, Schema, self.document) from None
+        self._paths = {self.document.dotted(path): path for path, _ in find(self.settings, Value)}
+        self.parameters = self._parameters()
+        self._check_redshifts()
+        self._files = {path: self._digest(path, name) for path, name in find(self.settings, FilePath)}
+        canonical = json.dumps(self._canonical(self.settings, ()), sort_keys=True)
+        self.digest = hashlib.sha256(canonical.encode()).hexdigest()
+
+    def build(self) -> "tuple[Prior, Recipe, Simulator]":
+        """The prior, the recipe and the simulator of the forward model.
+
+        Raises:
+            ConfigError: a file that cannot be read, or numbers that the parts of the model refuse.
+        """
+        from lensax.config.build import build
+
+        return build(self)
+
+    def summary(self) -> list[Row]:
+        """Every parameter and setting in the order of the file's sections."""
+        described = self.parameters.describe()
+        rows = []
+        for path, found in find(self.settings, object):
+            name = self.name(path)
+            match found:
+                case Value():
+                    rows.append(Row(name, described[name], self.parameters[name].kind))
+                case Section():  # one without keys: what it chooses is all there is to say
+                    rows.append(Row(self.name(path[:-1]), str(path[-1]), "setting"))
+                case FilePath():
+                    rows.append(Row(name, found.written, "setting"))
+                case _:
+                    rows.append(Row(name, shown(found), "setting"))
+        return [row for row in rows if row.value != "null"]
+
+    def error(self, key: str | KeyPath, reason: object) -> ConfigError:
+        """The error of a parameter, by its dotted name, or of anything, by its path."""
+        path = self._paths.get(key, tuple(key.split("."))) if isinstance(key, str) else key
+        return self.document.error(path, str(reason))
+
+    @contextlib.contextmanager
+    def blame(self, key: str | KeyPath) -> Iterator[None]:
+        """Turn what the parts of a model object to into a `ConfigError` at this key."""
+        try:
+            yield
+        except ConfigError:
+            raise
+        except (ValueError, TypeError, OSError) as error:
+            raise self.error(key, error) from error
+
+    @contextlib.contextmanager
+    def blame_named(self, key: KeyPath) -> Iterator[None]:
+        """As `blame`, but at the parameter that the message begins with, as in `subhalos.slope: expected ...`."""
+        try:
+            with self.blame(key):
+                yield
+        except ConfigError as error:
+            name, colon, reason = error.reason.partition(": ")
+            if colon and name in self._paths:
+                raise self.error(name, reason) from error
+            raise
+
+    def name(self, path: KeyPath) -> str:
+        """The dotted name of a path."""
+        return self.document.dotted(path)
+
+    def _parameters(self) -> Parameters:
+        entries = {}
+        for path, value in find(self.settings, Value):
+            name = self.document.dotted(path)
+            entries[name] = value.parameter(name)
+        try:
+            return Parameters(entries)
+        except DependencyError as error:
+            raise self.error(error.name, error.reason) from None
+
+    def _check_redshifts(self) -> None:
+        """The source lies behind the lens, wherever the priors put them."""
+        names = ("lens.redshift", "source.redshift")
+        lens, source = (self.parameters.bounds(name) for name in names)
+        written = [self.parameters[name].describe() for name in names]
+        for name, ends, text in zip(names, (lens, source), written):
+            if not ends.low > 0:
+                reach = "" if ends.low == ends.high else f", which reaches down to {ends.low:g}"
+                raise self.error(name, f"a redshift must be greater than 0, found {text}{reach}")
+        if source.low <= lens.high and not self._ordered_draws():
+            reach = "" if source.low == source.high else f", which reaches down to {source.low:g}"
+            other = "" if lens.low == lens.high else f", which reaches up to {lens.high:g}"
+            reason = (
+                f"the source must lie behind the lens: found {written[1]}{reach}; lens.redshift is {written[0]}{other}"
+            )
+            raise self.error(names[1], reason)
+
+    def _ordered_draws(self) -> bool:
+        """Whether draws have the source behind the lens, where one follows from the other; their ranges may overlap."""
+        import jax
+        import numpy as np
+
+        if all(self.parameters[name].kind != "derived" for name in ("lens.redshift", "source.redshift")):
+            return False
+        values = self.parameters.resolve(self.parameters.prior.sample(jax.random.key(0), (4096,)))
+        return bool(np.all(values["source.redshift"] > values["lens.redshift"]))
+
+    def _digest(self, path: KeyPath, name: FilePath) -> str:
+        with self.blame(path):
+            return name.digest(self.folder)
+
+    def _canonical(self, found: Any, path: KeyPath) -> Any:
+        """What was written, without the freedom that YAML leaves; files stand for their content."""
+        match found:
+            case BaseModel():
+                return {key: self._canonical(getattr(found, key), (*path, key)) for key in found.model_fields_set}
+            case Value():
+                return _plain(found.written)
+            case FilePath():
+                return self._files[path]
+            case list() | tuple():
+                return [self._canonical(entry, (*path, index)) for index, entry in enumerate(found)]
+            case Mapping():
+                return {key: self._canonical(entry, (*path, key)) for key, entry in found.items()}
+        return _plain(found)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Configuration) and self.digest == other.digest
+
+    def __hash__(self) -> int:
+        return hash(self.digest)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Configuration, (self.text, self.folder, self.file)
+
+
+def _plain(written: Any) -> Any:
+    """Numbers as floats and words without blanks at their ends, at any depth."""
+    match written:
+        case bool() | None:
+            return written
+        case int() | float():
+            return float(written)
+        case str():
+            return " ".join(written.split())
+        case Mapping():
+            return {key: _plain(entry) for key, entry in written.items()}
+    return [_plain(entry) for entry in written]
+
+
+def loads(text: str, folder: str | Path = ".", file: str | None = None) -> Configuration:
+    """The configuration in a YAML text; names of files in it are relative to `folder`."""
+    return Configuration(text, folder, file)
+
+
+def load(path: str | Path) -> Configuration:
+    """The configuration in a YAML file.
+
+    Raises:
+        ConfigError: the file cannot be read, or says something that is not allowed; with line and key.
+    """
+    path = Path(path)
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise ConfigError(f"cannot be read: {error.strerror or error}", path) from None
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"not UTF-8 text: {error.reason} at byte {error.start}", path) from None
+    return Configuration(text, path.parent, str(path))
