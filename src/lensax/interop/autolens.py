@@ -98,23 +98,19 @@ _HALO_COLUMNS = ("kappa_s", "scale_radius", "truncation_radius", "core_radius", 
 
 
 def _profiles(tracer: Any) -> Iterator[tuple[float, str, Any]]:
-    """(redshift, name, profile) of everything that galaxies and fields hold, also in lists and dicts."""
+    """(redshift, name, profile) of everything that galaxies and fields hold."""
     from autogalaxy.profiles.geometry_profiles import GeometryProfile
 
-    def walk(name: str, value: Any) -> Iterator[tuple[str, Any]]:
-        if isinstance(value, GeometryProfile):
-            yield name, value
-        elif isinstance(value, dict):
-            for key, item in value.items():
-                yield from walk(f"{name}.{key}", item)
-        elif isinstance(value, (list, tuple)):
-            for index, item in enumerate(value):
-                yield from walk(f"{name}[{index}]", item)
-
     for member in (*tracer.galaxies, *tracer.fields):
+        z = float(member.redshift)
         for name, value in vars(member).items():
-            for path, profile in walk(name, value):
-                yield float(member.redshift), path, profile
+            if isinstance(value, GeometryProfile):
+                yield z, name, value
+            elif isinstance(value, dict) and any(isinstance(item, GeometryProfile) for item in value.values()):
+                raise ValueError(
+                    f"galaxy at redshift {z:g}: {name} is a dict of profiles, which PyAutoLens does not trace; "
+                    "give each profile its own name"
+                )
 
 
 def _halo(profile: Any) -> tuple[float, ...] | None:
