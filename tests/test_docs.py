@@ -1,44 +1,112 @@
-"""The documentation runs: every Python block of every page, in order, as a reader would type it."""
+"""The documentation is true: its programs run, its configurations load, the commands and files that it names exist."""
 
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
+PYTHON = re.compile(r"^```python([^\n]*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+YAML = re.compile(r"^```yaml\n(.*?)^```", re.MULTILINE | re.DOTALL)
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
-WITH_CODE = [page for page in PAGES if BLOCK.search(page.read_text())]
+RING = "requires=ring"  # marks a program that needs the images of the example
 
 
-def program(page: Path) -> str:
-    """All blocks of a page as one program, on the lines where they stand, so that errors point into the page."""
+def name(page: Path) -> str:
+    return str(page.relative_to(ROOT))
+
+
+def programs(page: Path) -> tuple[str, str]:
+    """All Python blocks of a page as one program, on the lines where they stand; and what it needs."""
     text = page.read_text()
-    lines = [""] * text.count("\n")
-    for match in BLOCK.finditer(text):
-        first = text.count("\n", 0, match.start(1))
-        for offset, line in enumerate(match.group(1).splitlines()):
+    lines, needs = [""] * text.count("\n"), ""
+    for match in PYTHON.finditer(text):
+        needs += match.group(1)
+        first = text.count("\n", 0, match.start(2))
+        for offset, line in enumerate(match.group(2).splitlines()):
             lines[first + offset] = line
-    return "\n".join(lines)
+    return "\n".join(lines), needs
 
 
-@pytest.mark.parametrize("page", WITH_CODE, ids=lambda page: str(page.relative_to(ROOT)))
-def test_code_of_page_runs(page: Path) -> None:
-    done = subprocess.run([sys.executable, "-c", program(page)], cwd=ROOT, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, f"{page.name}:\n{done.stderr[-3000:]}"
+WITH_CODE = [page for page in PAGES if PYTHON.search(page.read_text())]
+CONFIGURATIONS = [
+    (page, index, text)
+    for page in PAGES
+    for index, text in enumerate(YAML.findall(page.read_text()))
+    if "instrument:" in text
+]
+
+
+def run(page: Path, program: str, folder: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=folder, capture_output=True, text=True, timeout=300, check=False
+    )
+    assert done.returncode == 0, f"{name(page)}:\n{done.stderr[-3000:]}"
+
+
+@pytest.mark.parametrize("page", [page for page in WITH_CODE if RING not in programs(page)[1]], ids=name)
+def test_program_of_page_runs(page: Path) -> None:
+    run(page, programs(page)[0], ROOT)
+
+
+@pytest.mark.parametrize("page", [page for page in WITH_CODE if RING in programs(page)[1]], ids=name)
+def test_program_of_page_runs_on_the_ring(page: Path, shared: Path, tmp_path: Path) -> None:
+    (tmp_path / "ring").symlink_to(shared / "data" / "hst_f390w_ring")
+    run(page, programs(page)[0], tmp_path)
+    assert (tmp_path / "simulated").is_dir()
+
+
+@pytest.mark.parametrize(
+    ("page", "index", "text"), CONFIGURATIONS, ids=[f"{name(p)}-{i}" for p, i, _ in CONFIGURATIONS]
+)
+def test_configuration_of_page_loads(page: Path, index: int, text: str, tmp_path: Path, request: Any) -> None:
+    from lensax.config import load
+
+    if "ring/" in text:
+        shared = request.getfixturevalue("shared")
+        (tmp_path / "ring").symlink_to(shared / "data" / "hst_f390w_ring")
+    path = tmp_path / "configuration.yaml"
+    path.write_text(text)
+    configuration = load(path)
+    assert configuration.parameters is not None
 
 
 def test_pages_with_code_are_found() -> None:
-    assert {"quickstart.md", "coming-from.md"} <= {page.name for page in WITH_CODE}
+    assert {"quickstart.md", "coming-from.md", "real-data.md"} <= {page.name for page in WITH_CODE}
+    assert {"configuration.md", "real-data.md"} <= {page.name for page, _, _ in CONFIGURATIONS}
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_commands_of_page_exist(page: Path) -> None:
-    """`make` targets and repository files that a page names are there."""
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_commands_and_files_of_page_exist(page: Path) -> None:
     text = page.read_text()
-    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
-    assert set(re.findall(r"`make ([a-z]+)", text)) <= targets
-    named = re.findall(r"`((?:configs|benchmarks|tests|docs|src)/[\w./-]+)`", text)
-    assert [name for name in named if not (ROOT / name).exists()] == []
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    assert set(re.findall(r"(?:`|^)make ([a-z-]+)", text, re.MULTILINE)) <= targets
+    named = re.findall(r"(?:configs|benchmarks|tests|docs|src)/[\w/-]+(?:\.\w+)?", text)
+    assert [path for path in named if not (ROOT / path).exists()] == []
+
+
+def test_every_key_is_documented() -> None:
+    """The configuration page names every section and key; parameters of profiles stand in the reference."""
+    from lensax.config.schema import Schema
+
+    text = (ROOT / "docs" / "configuration.md").read_text()
+    written = set(re.findall(r"\w+", text))
+    assert [key for key in dict.fromkeys(keys(Schema)) if key not in written] == []
+
+
+def keys(section: Any) -> Iterator[str]:
+    """Keys of a section and of those below it, but for the parameters of profiles."""
+    from pydantic import BaseModel
+
+    stack = [section]
+    while stack:
+        kind = stack.pop()
+        stack.extend(getattr(kind, "__args__", ()))
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            yield from kind.model_fields
+            if kind.__name__ not in ("MassProfile", "LightProfile"):
+                stack.extend(sub.annotation for sub in kind.model_fields.values())
