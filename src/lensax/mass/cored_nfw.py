@@ -22,7 +22,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lensax._types import Array, Float
+from lensax._types import Array, ArrayLike, Float
 from lensax.mass.nfw import (
     cube_density,
     cube_density_slope,
@@ -73,8 +73,7 @@ def node_average(term: Callable[[Array, Array], Array], f: Array) -> Array:
 
     roots, weights = np.polynomial.legendre.leggauss(8 if is_double(f) else 5)
     rule = (jnp.asarray(0.5 + 0.5 * roots, f.dtype), jnp.asarray(0.5 * weights, f.dtype))
-    first = contribution(*(r[0] for r in rule))
-    return jax.lax.scan(lambda t, r: (t + contribution(*r), None), first, tuple(r[1:] for r in rule))[0]
+    return jnp.sum(jax.vmap(contribution)(*rule), 0)
 
 
 def by_core(f: Array, closed: Callable[[Array], Array], average: Callable[[Array, Array], Array]) -> Array:
@@ -106,9 +105,10 @@ def log_inside(x: Array, f: Array) -> tuple[Array, Array, Array]:
     return q, jnp.log((f + q) / x), jnp.log1p(-x * x / (2.0 * f * (f + q)))
 
 
-def scaled(function: Callable[[Array], Array], x: Array, f: Array, power: int) -> Array:
-    """`f^power function(x/f)`, zero without a core."""
-    return jnp.where(f > SMALLEST_CORE, f**power * function(x / core_radius(f)), 0.0)
+def scaled(function: Callable[[Array], Array], x: Array, f: Array, power: int, limit: ArrayLike = 0.0) -> Array:
+    """`f^power function(x/f)`, and its `limit` without a core."""
+    core = core_radius(f)
+    return jnp.where(f > SMALLEST_CORE, core**power * function(x / core), limit)
 
 
 def square_log(f: Array) -> Array:
@@ -185,16 +185,15 @@ def _density_rule(primals: tuple[Array, Array], tangents: tuple[Array, Array]) -
 
     def closed_radial(f: Array) -> Array:
         # x d/dx of F is minus `square_density` = 1 - v^2 G: inside the scale radius the ones cancel and are left out.
-        u = x / core_radius(f)
         inner = x < 1.0
-        x2g, u2g = x * x * disc(x, 3), jnp.where(inner, u * u * disc(u, 3), 0.0)
-        square, square_u = square_density(x), square_density(u)
-        secant = jnp.where(inner, x2g - u2g, square_u - square) / (1.0 - f)
+        x2g, square = x * x * disc(x, 3), square_density(x)
+        secant = x2g - scaled(lambda u: u * u * disc(u, 3), x, f, 0, 1.0)
+        secant = jnp.where(inner, secant, scaled(square_density, x, f, 0) - square) / (1.0 - f)
         tangent = jnp.where(inner, 3.0 * x * x * disc(x, 5) - x2g, square - cube_density(x))
         return (secant + tangent) / (1.0 - f)
 
     def closed_core(f: Array) -> Array:
-        tangents = square_density(x) - square_density(x / core_radius(f)) / core_radius(f)
+        tangents = square_density(x) - scaled(square_density, x, f, -1, _HALF_PI / x)
         return (2.0 * density + tangents / (1.0 - f)) / (1.0 - f)
 
     radial = by_core(f, closed_radial, lambda a, _: cube_density_slope(x / a) / a**2) / x
@@ -221,7 +220,7 @@ def _mass_rule(primals: tuple[Array, Array], tangents: tuple[Array, Array]) -> t
     mass = projected_cored_nfw_mass(x, f)
 
     def closed_core(f: Array) -> Array:
-        tangents = square_mass(x) - core_radius(f) * square_mass(x / core_radius(f))
+        tangents = square_mass(x) - scaled(square_mass, x, f, 1, _HALF_PI * x)
         return (2.0 * mass + tangents / (1.0 - f)) / (1.0 - f)
 
     core = by_core(f, closed_core, lambda a, s: -s * (x / a) ** 2 * cube_density(x / a) / a)
@@ -247,7 +246,7 @@ def _potential_rule(primals: tuple[Array, Array], tangents: tuple[Array, Array])
     potential = projected_cored_nfw_potential(x, f)
 
     def closed_core(f: Array) -> Array:
-        tangents = square_potential(x) - core_radius(f) * square_potential(x / core_radius(f))
+        tangents = square_potential(x) - scaled(square_potential, x, f, 1, _HALF_PI * x)
         return (2.0 * potential + tangents / (1.0 - f)) / (1.0 - f)
 
     core = by_core(f, closed_core, lambda a, s: -s * cube_mass(x / a) / a)

@@ -131,12 +131,15 @@ def reach(f: Array, tau: Array) -> Array:
 
 def _outside(x: Array, f: Array, tau: Array, rules: dict[bool, tuple[np.ndarray, np.ndarray]]) -> Array:
     """`x^-2` times the integral of g over the weight of the rule."""
-    depth = tau / x
-    total = jnp.zeros_like(depth)
-    for node, weight in zip(*(row.tolist() for row in rules[is_double(x)])):
+    nodes, masses = rules[is_double(x)]
+
+    def contribution(node: Array, mass: Array) -> Array:
         t = node / x
-        total = total + weight / ((1.0 + f * t) * (1.0 + t) ** 2 * (1.0 + (tau * t) ** 2))
-    return depth * depth * total
+        return mass / ((1.0 + f * t) * (1.0 + t) ** 2 * (1.0 + (tau * t) ** 2))
+
+    return (tau / x) ** 2 * jnp.sum(
+        jax.vmap(contribution)(jnp.asarray(nodes, x.dtype), jnp.asarray(masses, x.dtype)), 0
+    )
 
 
 def far_density(x: Array, f: Array, tau: Array) -> Array:

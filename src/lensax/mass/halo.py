@@ -1,7 +1,7 @@
 """The one halo family of lensax: NFW, truncated NFW, cored NFW and truncated cored NFW."""
 
 from collections.abc import Callable
-from typing import Any, Self, final
+from typing import Any, final
 
 import jax.numpy as jnp
 import numpy as np
@@ -92,7 +92,7 @@ class Halo(MassProfile):
         core_fraction: ArrayLike = 0.0,
         center_x: ArrayLike = 0.0,
         center_y: ArrayLike = 0.0,
-    ) -> Self:
+    ) -> "Halo":
         """The halo of a given mass and concentration, lensing a source at a given redshift.
 
             r_200 = [3 M / (800 pi rho_c(z))]^(1/3),   r_s = r_200 / c,

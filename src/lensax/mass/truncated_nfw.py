@@ -105,11 +105,11 @@ def _remnant_density(x: Array, f: Array, tau: Array) -> Array:
 def _remnant_density_rule(primals: tuple[Array, ...], tangents: tuple[Array, ...]) -> tuple[Array, Array]:
     (x, f, tau), (dx, df, dtau) = primals, tangents
     s, _, arc, _ = _soft(x, tau)
-    u = x / core_radius(f)
-    radial = x / s**2 - scaled(lambda v: v * disc(v, 3), x, f, -1) - (tau * arc + _HALF_PI * f) * x / s**3
+    # The 1/x in the slopes of the two logarithms cancels and is left out.
+    radial = x / s**2 - scaled(lambda u: u * u * disc(u, 3), x, f, 0, 1.0) / x - (tau * arc + _HALF_PI * f) * x / s**3
     return _remnant_density(x, f, tau), (
         radial * dx
-        + (_HALF_PI / s - square_density(u) / core_radius(f)) * df
+        + (_HALF_PI / s - scaled(square_density, x, f, -1, _HALF_PI / x)) * df
         + (arc * x * x / s**3 + tau / s**2 - _HALF_PI * f * tau / s**3) * dtau
     )
 
@@ -136,10 +136,9 @@ def _remnant_mass(x: Array, f: Array, tau: Array) -> Array:
 def _remnant_mass_rule(primals: tuple[Array, ...], tangents: tuple[Array, ...]) -> tuple[Array, Array]:
     (x, f, tau), (dx, df, dtau) = primals, tangents
     s, difference, arc, log_soft = _soft(x, tau)
-    core = core_radius(f)
     return _remnant_mass(x, f, tau), (
         x * _remnant_density(x, f, tau) * dx
-        + (_HALF_PI * difference - core * square_mass(x / core)) * df
+        + (_HALF_PI * difference - scaled(square_mass, x, f, 1, _HALF_PI * x)) * df
         + (difference * (difference * arc - _HALF_PI * f) / s + 2.0 * tau * log_soft) * dtau
     )
 
@@ -155,12 +154,12 @@ def _remnant_potential(x: Array, f: Array, tau: Array) -> Array:
 def _remnant_potential_rule(primals: tuple[Array, ...], tangents: tuple[Array, ...]) -> tuple[Array, Array]:
     (x, f, tau), (dx, df, dtau) = primals, tangents
     s, difference, arc, log_soft = _soft(x, tau)
-    core, log_ratio = core_radius(f), jnp.log(0.5 * difference / tau)
+    log_ratio = jnp.log(0.5 * difference / tau)
     truncation = difference**2 * arc / s - 0.5 * tau * difference * log_ratio / s - _HALF_PI * f * log_soft
     truncation = truncation + tau * log_soft * (1.5 + log_ratio - 0.5 * tau / s)
     return _remnant_potential(x, f, tau), (
         _remnant_mass(x, f, tau) / x * dx
-        + (_HALF_PI * (difference - tau * log_soft) - core * square_potential(x / core)) * df
+        + (_HALF_PI * (difference - tau * log_soft) - scaled(square_potential, x, f, 1, _HALF_PI * x)) * df
         + truncation * dtau
     )
 
