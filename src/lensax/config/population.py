@@ -139,7 +139,7 @@ class TruncationSection(Section):
     """`{model: r100}`, `{model: r50}`, `{model: mean_density, overdensity: 150}`, `{model: r200, factor: 2}`."""
 
     model: Literal["r100", "r50", "mean_density", "r200", "none"] = "r100"
-    overdensity: float | None = Field(default=None, gt=0, le=1e6)
+    overdensity: float | None = Field(default=None, ge=20, le=500)
     factor: float | None = Field(default=None, gt=0)
 
     @model_validator(mode="after")

@@ -1,5 +1,6 @@
 """Concentrations of halos: a table from colossus and a log-normal scatter."""
 
+import math
 from typing import final
 
 import equinox as eqx
@@ -14,9 +15,9 @@ from lensax.halos.mass_function import check_mass_range, mass_grid
 
 MODELS = ("ludlow16", "diemer19", "duffy08", "power_law")
 POWER_LAW = (17.5, -0.06, -0.7)  # c at 1e8 Msun and z = 0, slope in mass, slope in 1 + z: near Ludlow16 at z = 0 to 1
-REDSHIFTS = 49
+REDSHIFTS = 33
 LOWEST = 1.2  # warm halos of low mass: no halo is less concentrated than its virial radius allows
-LN10 = float(np.log(10))
+LN10 = math.log(10)
 
 
 @final

@@ -1,17 +1,17 @@
 """What the dark matter is made of, as far as populations of halos can tell."""
 
 import abc
+import math
 from typing import final
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from lensax._types import Array, Float, Scalar
 from lensax.halos.free import free
 
-LN10 = float(np.log(10))
+LN10 = math.log(10)
 
 
 class DarkMatter(eqx.Module):
@@ -50,7 +50,7 @@ class CDM(DarkMatter):
 
 def half_mode_suppression(log_mass: Array, log_half_mode: Array, a: float, b: float, c: float) -> Array:
     """`ln [1 + (a M_hm / M)^b]^c`, written with a softplus that neither over- nor underflows in float32."""
-    return c * jax.nn.softplus(b * (np.log(a) + log_half_mode - log_mass))
+    return c * jax.nn.softplus(b * (math.log(a) + log_half_mode - log_mass))
 
 
 @final

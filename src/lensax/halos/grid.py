@@ -10,12 +10,14 @@ from lensax._types import Array, Float, real
 
 @final
 class MassRedshiftTable(eqx.Module):
-    """A function of redshift and ln(M / Msun) on a uniform grid, linear between the nodes.
+    """A function of redshift and ln(M / Msun) on a uniform grid.
+
+    Between the nodes it is linear in ln M and the cubic through the four nearest nodes in redshift: planes may move.
 
     Arguments:
         redshift_range: first and last redshift of the grid, `(2,)`.
         log_mass_range: first and last ln(M), `(2,)`.
-        values: `(n_redshifts, n_masses)`.
+        values: `(n_redshifts, n_masses)`, at least four redshifts.
     """
 
     redshift_range: Float[Array, " 2"] = real()
@@ -30,9 +32,13 @@ class MassRedshiftTable(eqx.Module):
 
     def rows(self, redshift: Float[Array, " planes"]) -> Float[Array, "planes masses"]:
         """The function of mass at these redshifts; outside the grid, that of its edge."""
-        cell, fraction = _position(redshift, self.redshift_range, self.values.shape[0])
-        low, high = self.values[cell], self.values[cell + 1]
-        return low + fraction[:, None] * (high - low)
+        nodes = self.values.shape[0]
+        cell, fraction = _position(redshift, self.redshift_range, nodes)
+        first = jnp.clip(cell - 1, 0, nodes - 4)
+        t = fraction + (cell - first).astype(fraction.dtype)  # 0 to 3 over the four nodes
+        a, b, c, d = t, t - 1, t - 2, t - 3
+        weights = (-b * c * d / 6, a * c * d / 2, -a * b * d / 2, a * b * c / 6)
+        return sum((w[:, None] * self.values[first + i] for i, w in enumerate(weights)), jnp.zeros((), t.dtype))
 
     def at(
         self, redshift: Float[Array, " planes"], log_mass: Float[Array, "planes slots"]

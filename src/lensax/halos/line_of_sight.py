@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, final
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -95,13 +96,11 @@ class LineOfSight(eqx.Module):
     ) -> tuple[Halo, Int[Array, " planes"], Float[Array, " planes"]]:
         """Halos `(n_planes, n_slots)`, the number drawn on each plane, and the sheets."""
         law = self.law(planes, cosmology, dark_matter)
-        shape, dtype = (lenses.redshift.shape[0], n_slots), lenses.redshift.dtype
-        counts = randomness.poisson(key, 0, self.mass_function.delta_los * law.number())
-        log_mass = law.sample(randomness.uniform(key, 1, shape, dtype))
-        structure = self.structure(log_mass, randomness.normal(key, 2, shape, dtype), lenses, dark_matter)
-        center = rendering.disc(
-            self.cone.radii(planes), randomness.uniform(key, 3, shape, dtype), randomness.uniform(key, 4, shape, dtype)
-        )
+        key_counts, key_halos = jax.random.split(key)
+        counts = randomness.poisson(key_counts, self.mass_function.delta_los * law.number())
+        rank, scatter, place, turn = randomness.uniforms(key_halos, 4, planes.n_planes, n_slots, lenses.redshift.dtype)
+        structure = self.structure(law.sample(rank), randomness.normal(scatter), lenses, dark_matter)
+        center = rendering.disc(self.cone.radii(planes), place, turn)
         halos = structure.halos(lenses, center, rendering.first_slots(counts, n_slots))
         sheets = self.sheet(law, planes, lenses, dark_matter) if self.sheets else jnp.zeros_like(lenses.redshift)
         return halos, counts, sheets

@@ -1,5 +1,6 @@
 """The abundance of field halos: a table from colossus and the parameters that change it."""
 
+import math
 from typing import final
 
 import equinox as eqx
@@ -21,8 +22,8 @@ MODELS: dict[str, tuple[str, str | None]] = {
     "tinker08": ("tinker08", "200c"),
 }
 NODES_PER_DECADE = 12
-REDSHIFTS = 49
-PIVOT = np.log(1e8)
+REDSHIFTS = 33
+PIVOT = math.log(1e8)
 
 
 @final
@@ -60,7 +61,7 @@ class MassFunction(eqx.Module):
         log_mass = self.table.log_mass
         shape = self.tilt * (log_mass - PIVOT) + log_suppression
         rows = self.table.rows(redshift) + shape[None] + jnp.log(volume)[:, None]
-        ln10 = float(np.log(10))
+        ln10 = math.log(10)
         return MassLaw(log_mass, rows, self.log10_mass_min * ln10, self.log10_mass_max * ln10)
 
     @classmethod

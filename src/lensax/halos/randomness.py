@@ -4,6 +4,7 @@ They are always drawn in float32 and then converted: one key means one universe,
 keys of its own and fills its slots in order, so that more slots change no halo that was there before.
 """
 
+import math
 from typing import Any
 
 import jax
@@ -11,20 +12,24 @@ import jax.numpy as jnp
 
 from lensax._types import Array, Float, Int, PRNGKeyArray
 
-
-def uniform(key: PRNGKeyArray, stream: int, shape: tuple[int, int], dtype: Any) -> Float[Array, "planes slots"]:
-    """Uniform numbers in [0, 1), `(n_planes, n_slots)`, the stream named by a number."""
-    keys = jax.random.split(jax.random.fold_in(key, stream), shape[0])
-    return jax.vmap(lambda k: jax.random.uniform(k, shape[1:], jnp.float32))(keys).astype(dtype)
+_HALF_STEP = 2.0**-24  # uniform numbers are multiples of 2^-23; half a step keeps their normal numbers finite
 
 
-def normal(key: PRNGKeyArray, stream: int, shape: tuple[int, int], dtype: Any) -> Float[Array, "planes slots"]:
-    """Standard normal numbers, `(n_planes, n_slots)`."""
-    keys = jax.random.split(jax.random.fold_in(key, stream), shape[0])
-    return jax.vmap(lambda k: jax.random.normal(k, shape[1:], jnp.float32))(keys).astype(dtype)
+def uniforms(
+    key: PRNGKeyArray, count: int, n_planes: int, n_slots: int, dtype: Any
+) -> tuple[Float[Array, "planes slots"], ...]:
+    """`count` sets of uniform numbers in [0, 1), each `(n_planes, n_slots)`."""
+    keys = jax.random.split(key, n_planes)
+    numbers = jax.vmap(lambda k: jax.random.uniform(k, (n_slots, count), jnp.float32))(keys)
+    return tuple(numbers[..., index].astype(dtype) for index in range(count))
 
 
-def poisson(key: PRNGKeyArray, stream: int, mean: Float[Array, " planes"]) -> Int[Array, " planes"]:
+def normal(uniform: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
+    """Standard normal numbers from uniform ones."""
+    return math.sqrt(2) * jax.lax.erf_inv(2 * (uniform + _HALF_STEP) - 1)
+
+
+def poisson(key: PRNGKeyArray, mean: Float[Array, " planes"]) -> Int[Array, " planes"]:
     """Poisson counts; their mean has no gradient."""
     mean = jax.lax.stop_gradient(mean).astype(jnp.float32)
-    return jax.random.poisson(jax.random.fold_in(key, stream), mean, mean.shape, jnp.int32)
+    return jax.random.poisson(key, mean, mean.shape, jnp.int32)

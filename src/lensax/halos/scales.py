@@ -7,21 +7,15 @@ with `f = r_c / r_s` the core fraction; `mu = ln(1+c) - c/(1+c)` for f = 0. The 
 profile. Masses enter as logarithms: float32 holds ln M, not M.
 """
 
+import math
+
 import jax.numpy as jnp
 import numpy as np
 
 from lensax._types import Array, Float
 
 OVERDENSITY = 200.0
-_NEWTON_STEPS = 5
-
-
-def enclosed_mass(radius: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
-    """Mass of an NFW halo inside `radius` (in scale radii) over `4 pi rho_s r_s^3`: `ln(1+y) - y/(1+y)`."""
-    small = radius < 1e-2
-    safe = jnp.where(small, 1.0, radius)
-    series = radius**2 * (0.5 + radius * (-2 / 3 + radius * (0.75 - 0.8 * radius)))
-    return jnp.where(small, series, jnp.log1p(safe) - safe / (1 + safe))
+_NEWTON_STEPS = 8
 
 
 def cored_enclosed_mass(
@@ -41,30 +35,33 @@ def cored_enclosed_mass(
 
 
 def log_virial_radius(
-    log_mass: Float[Array, "*shape"], critical_density: Float[Array, "*shape"]
-) -> Float[Array, "*shape"]:
+    log_mass: Float[Array, "*#shape"], critical_density: Float[Array, "*#shape"]
+) -> Float[Array, "*#shape"]:
     """ln of r200 in kpc, for ln(M200 / Msun) and the critical density in Msun / kpc^3."""
     return (log_mass - jnp.log(4 / 3 * np.pi * OVERDENSITY * critical_density)) / 3
 
 
 def log_characteristic_density(
-    concentration: Float[Array, "*shape"], critical_density: Float[Array, "*shape"], enclosed: Float[Array, "*shape"]
-) -> Float[Array, "*shape"]:
+    concentration: Float[Array, "*#shape"], critical_density: Float[Array, "*#shape"], enclosed: Float[Array, "*#shape"]
+) -> Float[Array, "*#shape"]:
     """ln of rho_s in Msun / kpc^3, with `enclosed` = mu(c) of the profile."""
     return jnp.log(OVERDENSITY / 3 * critical_density / enclosed) + 3 * jnp.log(concentration)
 
 
-def mean_density_truncation(concentration: Float[Array, "*shape"], overdensity: float) -> Float[Array, "*shape"]:
-    """`tau = r / r_s` inside which an NFW halo's mean density is `overdensity` times the critical one.
+def mean_density_truncation(concentration: np.ndarray, overdensity: float) -> np.ndarray:
+    """`tau = r / r_s` inside which an NFW halo's mean density is `overdensity` times the critical one, on the host.
 
-    Solves `tau^3 / mu(tau) = (200 / N) c^3 / mu(c)` by Newton's method in ln tau; convergent from `c (200/N)^(1/2.55)`
-    for every c above 1, in five steps to the last digit.
+    Solves `tau^3 / mu(tau) = (200 / N) c^3 / mu(c)` by Newton's method in ln tau.
     """
-    target = np.log(OVERDENSITY / overdensity) + 3 * jnp.log(concentration) - jnp.log(enclosed_mass(concentration))
-    log_tau = jnp.log(concentration) + np.log(OVERDENSITY / overdensity) / 2.55
+
+    def log_density(log_y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        y = np.exp(log_y)
+        mass = np.log1p(y) - y / (1 + y)
+        return 3 * log_y - np.log(mass), 3 - (y / (1 + y)) ** 2 / mass
+
+    target = math.log(OVERDENSITY / overdensity) + log_density(np.log(concentration))[0]
+    log_tau = np.log(concentration) + math.log(OVERDENSITY / overdensity) / 2.55
     for _ in range(_NEWTON_STEPS):
-        tau = jnp.exp(log_tau)
-        mass = enclosed_mass(tau)
-        slope = 3 - (tau / (1 + tau)) ** 2 / mass
-        log_tau = log_tau - (3 * log_tau - jnp.log(mass) - target) / slope
-    return jnp.exp(log_tau)
+        value, slope = log_density(log_tau)
+        log_tau = log_tau - (value - target) / slope
+    return np.exp(log_tau)

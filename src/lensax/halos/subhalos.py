@@ -1,10 +1,11 @@
 """Subhalos of the lens galaxy, drawn inside compiled code."""
 
+import math
 from typing import final
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
-import numpy as np
 
 from lensax._types import Array, Float, Int, PRNGKeyArray, Scalar
 from lensax.halos import randomness, rendering
@@ -18,8 +19,8 @@ from lensax.halos.rendering import LensPlanes, Structure
 from lensax.halos.truncation import Truncation
 from lensax.mass.halo import Halo
 
-PIVOT = float(np.log(1e8))
-LN10 = float(np.log(10))
+PIVOT = math.log(1e8)
+LN10 = math.log(10)
 
 
 @final
@@ -120,11 +121,11 @@ class Subhalos(eqx.Module):
     ) -> tuple[Halo, Int[Array, ""], Scalar]:
         """Halos `(1, n_slots)`, the number drawn, and the sheet of the lens plane."""
         law = self.law(lenses, dark_matter)
-        shape, dtype = (1, n_slots), lenses.redshift.dtype
-        counts = randomness.poisson(key, 0, self._amplitude * law.number())
-        log_mass = law.sample(randomness.uniform(key, 1, shape, dtype))
-        structure = self.structure(log_mass, randomness.normal(key, 2, shape, dtype), lenses, dark_matter)
-        place, turn = randomness.uniform(key, 3, shape, dtype), randomness.uniform(key, 4, shape, dtype)
+        dtype = lenses.redshift.dtype
+        key_counts, key_halos = jax.random.split(key)
+        counts = randomness.poisson(key_counts, self._amplitude * law.number())
+        rank, scatter, place, turn = randomness.uniforms(key_halos, 4, 1, n_slots, dtype)
+        structure = self.structure(law.sample(rank), randomness.normal(scatter), lenses, dark_matter)
         center = self.positions.sample(place, turn, lenses)
         halos = structure.halos(lenses, center, rendering.first_slots(counts, n_slots))
         sheet = self.sheet(law, lenses, dark_matter) if self.sheets else jnp.zeros((), dtype)
