@@ -92,7 +92,8 @@ class Direct(RayTracer):
             blocks = pack(halos, self.width)
             plane, last, filled = blocks.plane, blocks.last, blocks.filled
             deflectors = blocks.halos if closed_form else jax.vmap(PlummerMixture.from_halo)(blocks.halos)
-        deflect = closed_form_deflection if closed_form else mixture_deflection
+        # Checkpointed inside of the branch that calls it: else reverse mode writes out every term of every halo.
+        deflect = jax.checkpoint(closed_form_deflection if closed_form else mixture_deflection)
         rows = (deflectors, jax.tree.map(lambda leaf: leaf[plane], steps), plane, last, filled)
 
         def block(carry: Any, row: Any) -> tuple[Any, None]:
