@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 __all__ = ["build"]
 
-N_DRAWS = 32  # of the prior, with which every profile is tried
-TAIL = 1e-3  # and with all its parameters at these quantiles
+N_DRAWS = 1024  # of the prior; the profiles are tried with their lowest and highest values
+N_TRIALS = 32  # and with so many of the draws
 
 
 def build(configuration: "Configuration") -> tuple[Prior, Recipe, Simulator]:
@@ -89,18 +89,16 @@ def _try(configuration: "Configuration", ingredients: dict[KeyPath, Ingredient])
 
 
 def _trials(configuration: "Configuration") -> Iterator[dict[str, np.ndarray]]:
-    """Values of every parameter: at either end of all priors, and draws."""
+    """Values of every parameter: the lowest that are drawn of all, the highest, and some draws."""
     parameters = configuration.parameters
     prior = parameters.prior
-    draws = prior.sample(jax.random.key(0), (N_DRAWS,))
-    ends = [{name: parameters.bounds(name, TAIL)[side] for name in prior.names} for side in (0, 1)]
-    theta = {name: np.concatenate([[end[name] for end in ends], np.asarray(draws[name])]) for name in prior.names}
+    sample = jax.jit(lambda key: prior.sample(key, (N_DRAWS,)))
+    draws = {name: np.asarray(draw) for name, draw in sample(jax.random.key(0)).items()}
+    theta = {name: np.concatenate([[draw.min(), draw.max()], draw[:N_TRIALS]]) for name, draw in draws.items()}
     resolved = {name: np.asarray(value) for name, value in parameters.resolve(theta).items()}
     for name, value in resolved.items():
         if parameters[name].kind == "derived" and not np.all(np.isfinite(value)):
             reason = f"{parameters[name].describe()} gives {value[~np.isfinite(value)].flat[0]} for values of the prior"
             raise configuration.error(name, reason)
-    for index in range(N_DRAWS + len(ends)):
+    for index in range(2 + N_TRIALS if theta else 1):
         yield {name: value if value.ndim == 0 else value[index] for name, value in resolved.items()}
-        if not prior.names:
-            return

@@ -101,12 +101,17 @@ def check(distribution: Any, label: str) -> None:
         raise ValueError(f"{label} has no support: its lower end {low:g} is not below its upper end {high:g}")
     try:
         with numpyro_rules():
-            draws = distribution.sample(jax.random.key(0), (32,))
-            finite = np.isfinite(draws).all() and np.isfinite(distribution.log_prob(draws)).all()
+            finite = all(np.isfinite(values).all() for values in _probe(distribution))
     except NotImplementedError:
         raise ValueError(f"{label}: cannot be sampled, so it cannot be a prior") from None
     if not finite:
         raise ValueError(f"{label} has no support: its draws or their densities are not finite")
+
+
+@jax.jit  # one program for each kind of distribution, instead of one for each operation in it
+def _probe(distribution: Any) -> tuple[Any, Any]:
+    draws = distribution.sample(jax.random.key(0), (32,))
+    return draws, distribution.log_prob(draws)
 
 
 def support(distribution: Any) -> tuple[float, float]:
@@ -128,7 +133,7 @@ def quantile(distribution: Any, probability: float) -> float:
     with numpyro_rules(), jax.enable_x64(True):
         distribution = jax.tree.map(lambda leaf: jnp.asarray(leaf, float), distribution)
         try:
-            value = float(distribution.icdf(jnp.asarray(probability, float)))
+            value = float(_inverse(distribution, jnp.asarray(probability, float)))
         except (NotImplementedError, ImportError):  # NumPyro asks for TensorFlow Probability in some
             try:
                 value = _bisect(distribution, probability, low, high)
@@ -137,11 +142,21 @@ def quantile(distribution: Any, probability: float) -> float:
     return min(max(value, low), high)  # rounding may step over the end of the support
 
 
+@jax.jit
+def _inverse(distribution: Any, probability: Any) -> Any:
+    return distribution.icdf(probability)
+
+
+@jax.jit
+def _cumulative(distribution: Any, value: Any) -> Any:
+    return distribution.cdf(value)
+
+
 def _bisect(distribution: Any, probability: float, low: float, high: float) -> float:
     """The quantile from the distribution function; a missing end of the support is found by doubling."""
 
     def below(value: float) -> bool:
-        return float(distribution.cdf(jnp.asarray(value, float))) < probability
+        return float(_cumulative(distribution, jnp.asarray(value, float))) < probability
 
     if not math.isfinite(low):
         low = -1.0
