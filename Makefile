@@ -18,12 +18,16 @@ DEMO ?= output/demo
 # One thread for each test process: JAX and BLAS would otherwise start one per core in every process.
 ONE_THREAD := NPROC=1 OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 
-.PHONY: demo test test-peers lint format docs bench clean
+.PHONY: demo pictures test test-peers lint format docs bench clean
 
 demo: $(VENV)/.installed
-	$(BIN)/lensax simulate configs/cdm_hst.yaml --count 64 --out $(DEMO)
+	$(BIN)/lensax simulate configs/cdm_hst.yaml --count 64 --seed 1 --out $(DEMO)
 	@echo "The images and their parameters are in $(DEMO); pictures to look at:"
 	@find $(DEMO) -name '*.png' | sort | sed 's/^/  /'
+
+# The picture of the README and of the documentation's first page.
+pictures: demo
+	cp $(DEMO)/montage.png docs/images/demo.png
 
 test: $(VENV)/.installed-dev
 	$(ONE_THREAD) $(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile
