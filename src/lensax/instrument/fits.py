@@ -1,5 +1,6 @@
 """Images in FITS files: read with the checks that every reader needs, written without replacing anything."""
 
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -26,15 +27,26 @@ def read_image(path: str | Path, hdu: int | str | None = None) -> tuple[np.ndarr
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such FITS file")
     try:
-        with fits.open(path, memmap=False) as units:
-            unit = (
-                units[hdu] if hdu is not None else next((u for u in units if u.is_image and u.data is not None), None)
-            )
-            if unit is None or not unit.is_image or unit.data is None:
-                raise ValueError(f"{path}: {'no extension' if hdu is None else f'extension {hdu!r}'} holds no image")
-            values, header = np.asarray(unit.data, np.float64), dict(unit.header)
-    except (OSError, KeyError, IndexError) as error:
+        # What is wrong with a file becomes an error or does not matter; it is not printed as well.
+        with warnings.catch_warnings(action="ignore"), fits.open(path, memmap=False) as units:
+            images = [u for u in (units if hdu is None else [units[hdu]]) if u.is_image and u.data is not None]
+            values = np.asarray(images[0].data, np.float64) if images else None
+            header = dict(images[0].header) if images else {}
+    except (
+        OSError,
+        LookupError,
+        TypeError,
+        ValueError,
+        ArithmeticError,
+        AttributeError,
+        MemoryError,
+        fits.VerifyError,
+    ) as error:
         raise ValueError(f"{path}: cannot be read as FITS ({error})") from None
+    if values is None:
+        raise ValueError(
+            f"{path}: {'no extension holds an image' if hdu is None else f'extension {hdu!r} holds no image'}"
+        )
     if values.ndim != 2:
         raise ValueError(f"{path}: expected a two-dimensional image, got shape {values.shape}")
     return values, header

@@ -136,15 +136,13 @@ class Imaging(eqx.Module):
             background_rms = read_number(header, "BKGRMS", data)
         if exposure_time is None:
             exposure_time = read_number(header, "EXPTIME", data)
-        return cls(
-            data=values,
-            noise_map=noise,
-            psf=from_fits(psf, psf_sampling) if isinstance(psf, (str, Path)) else psf,
-            pixel_scale=pixel_scale,
-            mask=Mask.from_fits(mask) if isinstance(mask, (str, Path)) else mask,
-            exposure_time=read_image(exposure_time)[0] if isinstance(exposure_time, (str, Path)) else exposure_time,
-            background_rms=background_rms,
-        )
+        kernel = from_fits(psf, psf_sampling) if isinstance(psf, (str, Path)) else psf
+        used = Mask.from_fits(mask) if isinstance(mask, (str, Path)) else mask
+        time = read_image(exposure_time)[0] if isinstance(exposure_time, (str, Path)) else exposure_time
+        try:
+            return cls(values, noise, kernel, pixel_scale, used, time, background_rms)
+        except ValueError as error:
+            raise ValueError(f"{data}: {error}") from None
 
     def to_fits(self, folder: str | Path, overwrite: bool = False) -> dict[str, Path]:
         """Write `data.fits`, `noise_map.fits`, `mask.fits` and, where known, `psf.fits` and `exposure_time.fits`.
@@ -235,7 +233,10 @@ def _check_pixels(name: str, image: Any, used: np.ndarray, positive: bool) -> No
         found = np.broadcast_to(values, used.shape)[row, column]
         place = f" at row {row}, column {column}" if values.ndim else ""
         expected = "positive and finite" if positive else "finite"
-        raise ValueError(f"Imaging: {name} must be {expected} in the pixels that are used, got {found}{place}")
+        raise ValueError(
+            f"Imaging: {name} must be {expected} in the pixels that are used, got {found}{place}; "
+            "a mask leaves such pixels out"
+        )
 
 
 def _check_unit(header: dict[str, Any], path: str | Path) -> None:

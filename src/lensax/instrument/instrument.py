@@ -185,7 +185,7 @@ class Instrument(eqx.Module):
         return noise.noise_map(image, self.exposure_time, self.sky_level, self.read_noise, self.background_rms)
 
     def imaging(self, data: Any, noiseless: Any) -> Imaging:
-        """A simulated image as a dataset, with this instrument's PSF and exposure time.
+        """A simulated image as a dataset, with this instrument's PSF, exposure time and (median) background rms.
 
         Args:
             data: a noisy image, electrons / s / pixel.
@@ -194,14 +194,14 @@ class Instrument(eqx.Module):
         Raises:
             ValueError: what `Imaging` refuses, above all a noise map with a zero.
         """
-        rms = self.background_rms
+        background = float(jnp.median(self.noise_map(jnp.zeros(self.shape))))
         return Imaging(
             data=data,
             noise_map=self.noise_map(jnp.asarray(noiseless)),
             psf=self.psf,
             pixel_scale=self.pixel_scale,
             exposure_time=self.exposure_time,
-            background_rms=rms if rms.shape == () and np.any(np.asarray(rms) > 0) else None,
+            background_rms=background if background > 0 else None,
         )
 
 

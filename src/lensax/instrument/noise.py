@@ -6,8 +6,8 @@ random word makes one pixel's count by inversion of the distribution function, i
 - below a mean of 25, by summing the probabilities 0, 1, ..., 60 (at 25, P(N > 60) = 6e-10);
 - above, by the expansion of the Poisson quantile in powers of `1 / sqrt(mean)` to the sixth order.
 
-The distribution function of the result differs from Poisson's by less than 3e-7 in float64, 2e-6 in float32, at any
-mean; the random word reaches to 6.3 standard deviations in float32, 9 in float64.
+The distribution function of the result differs from Poisson's by less than 4e-7 at any mean, in float32 and float64;
+the random word reaches to 6.3 standard deviations in float32, 9 in float64.
 """
 
 import jax
@@ -24,14 +24,19 @@ _LAST_TERM = 60
 _ROUNDINGS = 32
 
 
-def _by_summation(mean: Array, probability: Array) -> Array:
-    """The number of n for which `P(N <= n) < probability`."""
-    term = jnp.exp(-mean)
-    cumulative, count = term, jnp.zeros_like(mean)
+def _by_summation(mean: Array, tail: Array, upper: Array) -> Array:
+    """The number of n with `P(N <= n) < tail`, or with `P(N > n) > tail`.
+
+    Each sum begins with its smallest terms: near 1, where a distribution function has lost its tail, neither is used.
+    """
+    terms = [jnp.exp(-mean)]
     for n in range(1, _LAST_TERM + 1):
-        count = count + (probability > cumulative).astype(mean.dtype)
-        term = term * (mean * (1 / n))
-        cumulative = cumulative + term
+        terms.append(terms[-1] * (mean * (1 / n)))
+    lower_sum, upper_sum, count = jnp.zeros_like(mean), jnp.zeros_like(mean), jnp.zeros_like(mean)
+    for n in range(_LAST_TERM):
+        lower_sum, upper_sum = lower_sum + terms[n], upper_sum + terms[_LAST_TERM - n]
+        # lower_sum = P(N <= n); upper_sum = P(N > _LAST_TERM - n - 1), of another n, but every n has its turn.
+        count = count + jnp.where(upper, upper_sum > tail, lower_sum < tail).astype(mean.dtype)
     return count
 
 
@@ -47,7 +52,9 @@ def _by_expansion(mean: Array, w: Array) -> Array:
     p4 = -8 / 405 + w2 * (7 / 810 + w2 / 270)
     p5 = w * (671 / 38880 + w2 * (-137 / 38880 - w2 * (23 / 17280)))
     p6 = -16 / 25515 + w2 * (-5189 / 408240 + w2 * (5 / 3024 + w2 * (19 / 34020)))
-    return jnp.floor(mean + jnp.sqrt(mean) * w + (p2 + e * (p3 + e * (p4 + e * (p5 + e * p6)))))
+    # The large whole part is added last: beside it the fraction that decides the floor would lose its digits.
+    whole = jnp.floor(mean)
+    return whole + jnp.floor((mean - whole) + jnp.sqrt(mean) * w + (p2 + e * (p3 + e * (p4 + e * (p5 + e * p6)))))
 
 
 def poisson_quantile(
@@ -65,7 +72,7 @@ def poisson_quantile(
     """
     valid = (mean >= 0) & (mean < jnp.inf)
     w = ndtri(tail)
-    few = _by_summation(jnp.clip(mean, 0, _LARGE_MEAN), jnp.where(upper, 1 - tail, tail))
+    few = _by_summation(jnp.clip(mean, 0, _LARGE_MEAN), tail, upper)
     many = _by_expansion(jnp.where(valid, jnp.maximum(mean, _LARGE_MEAN), _LARGE_MEAN), jnp.where(upper, -w, w))
     return jnp.where(valid, jnp.where(mean < _LARGE_MEAN, few, many), jnp.nan)
 
@@ -114,10 +121,10 @@ def _gaussian_variance(exposure_time: Array, read_noise: Array, background_rms: 
 def add_noise(
     image: Float[Array, "n_y n_x"],
     key: PRNGKeyArray,
-    exposure_time: Float[Array, "*maps"],
-    sky_level: Float[Array, "*maps"],
-    read_noise: Float[Array, "*maps"],
-    background_rms: Float[Array, "*maps"],
+    exposure_time: Float[Array, "..."],
+    sky_level: Float[Array, "..."],
+    read_noise: Float[Array, "..."],
+    background_rms: Float[Array, "..."],
 ) -> Float[Array, "n_y n_x"]:
     """`[Poisson((image + sky) t) + Normal(0, read_noise^2 + (background_rms t)^2)] / t - sky`.
 
@@ -148,10 +155,10 @@ def add_noise(
 
 def noise_map(
     image: Float[Array, "n_y n_x"],
-    exposure_time: Float[Array, "*maps"],
-    sky_level: Float[Array, "*maps"],
-    read_noise: Float[Array, "*maps"],
-    background_rms: Float[Array, "*maps"],
+    exposure_time: Float[Array, "..."],
+    sky_level: Float[Array, "..."],
+    read_noise: Float[Array, "..."],
+    background_rms: Float[Array, "..."],
 ) -> Float[Array, "n_y n_x"]:
     """The standard deviation that `add_noise` adds: `sqrt(max(image + sky, 0) t + read_noise^2 + (rms t)^2) / t`.
 
