@@ -37,7 +37,7 @@ CONFIGURATIONS = [
     (page, index, text)
     for page in PAGES
     for index, text in enumerate(YAML.findall(page.read_text()))
-    if "instrument:" in text
+    if "instrument:" in text and "source:" in text
 ]
 
 
@@ -63,21 +63,17 @@ def test_program_of_page_runs_on_the_ring(page: Path, shared: Path, tmp_path: Pa
 @pytest.mark.parametrize(
     ("page", "index", "text"), CONFIGURATIONS, ids=[f"{name(p)}-{i}" for p, i, _ in CONFIGURATIONS]
 )
-def test_configuration_of_page_loads(page: Path, index: int, text: str, tmp_path: Path, request: Any) -> None:
+def test_configuration_of_page_loads(page: Path, index: int, text: str, tmp_path: Path) -> None:
     from lensax.config import load
 
-    if "ring/" in text:
-        shared = request.getfixturevalue("shared")
-        (tmp_path / "ring").symlink_to(shared / "data" / "hst_f390w_ring")
     path = tmp_path / "configuration.yaml"
     path.write_text(text)
-    configuration = load(path)
-    assert configuration.parameters is not None
+    assert "lens.redshift" in load(path).parameters
 
 
 def test_pages_with_code_are_found() -> None:
     assert {"quickstart.md", "coming-from.md", "real-data.md"} <= {page.name for page in WITH_CODE}
-    assert {"configuration.md", "real-data.md"} <= {page.name for page, _, _ in CONFIGURATIONS}
+    assert {"configuration.md"} <= {page.name for page, _, _ in CONFIGURATIONS}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name)
