@@ -1,20 +1,19 @@
 """Elliptical coordinates, shared by what bends light and what shines."""
 
 import jax.numpy as jnp
-from jaxtyping import DTypeLike
 
 from lensax._types import Array, Float, Scalar
 
-__all__ = ["elliptical_coordinates", "elliptical_radius_squared", "softening_squared"]
+__all__ = ["CORE_RADIUS_SQUARED", "core_floor", "elliptical_coordinates", "elliptical_radius_squared"]
+
+# (1e-6 arcsec)^2: inside this radius a singular centre is made uniform.  Far below what anybody observes; large enough
+# that the second derivatives just outside, which go with its fourth and sixth power, are numbers in float32.
+CORE_RADIUS_SQUARED = 1e-12
 
 
-def softening_squared(dtype: DTypeLike) -> float:
-    """Square of the softening length in arcsec^2 that keeps singular centres finite, values and gradients.
-
-    The length is 1e-7 arcsec in float32 and 1e-12 arcsec in float64: the effect is below rounding beyond 1e-3 and
-    1e-5 arcsec, and the fourth power of its inverse is a number in either precision.
-    """
-    return 1e-24 if jnp.finfo(dtype).bits == 64 else 1e-14
+def core_floor(square: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
+    """A squared radius, but that of the core inside it, where its derivatives are zero."""
+    return jnp.where(square > CORE_RADIUS_SQUARED, square, CORE_RADIUS_SQUARED)
 
 
 def elliptical_coordinates(

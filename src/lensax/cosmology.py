@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from lensax._check import at_least_zero, check, positive
 from lensax._types import Array, ArrayLike, Float, as_real, concrete
 
 __all__ = ["FlatLambdaCDM", "Planck15", "Planck18"]
@@ -99,17 +100,11 @@ class FlatLambdaCDM(eqx.Module):
     m_nu: Float[Array | np.ndarray, "..."] = eqx.field(converter=_parameter, default=0.0)
 
     def __check_init__(self) -> None:
-        ranges: dict[str, tuple[Callable[[np.ndarray], Any], str]] = {
-            "H0": (lambda v: (v > 0) & (v < np.inf), "a positive number of km / s / Mpc"),
-            "Om0": (lambda v: (v >= 0) & (v <= 1), "a matter density parameter between 0 and 1"),
-            "Tcmb0": (lambda v: (v >= 0) & (v < np.inf), "a temperature of at least 0 K"),
-            "Neff": (lambda v: (v >= 0) & (v < np.inf), "a number of neutrino species of at least 0"),
-            "m_nu": (lambda v: (v >= 0) & (v < np.inf), "neutrino masses of at least 0 eV"),
-        }
-        for name, (valid, expected) in ranges.items():
-            value = concrete(getattr(self, name))
-            if value is not None and not np.all(valid(value)):
-                raise ValueError(f"FlatLambdaCDM: {name} must be {expected}, got {value}")
+        check(self, "H0", positive, "a positive number of km / s / Mpc")
+        check(self, "Om0", lambda v: (v >= 0) & (v <= 1), "a matter density parameter between 0 and 1")
+        check(self, "Tcmb0", at_least_zero, "a temperature of at least 0 K")
+        check(self, "Neff", at_least_zero, "a number of neutrino species of at least 0")
+        check(self, "m_nu", at_least_zero, "neutrino masses of at least 0 eV")
         neff = concrete(self.Neff)
         if self.m_nu.ndim and (self.m_nu.ndim > 1 or (neff is not None and self.m_nu.size != int(neff))):
             raise ValueError(

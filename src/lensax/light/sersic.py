@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from lensax._check import check, check_center, check_ellipticity, finite, positive
-from lensax._geometry import elliptical_radius_squared
+from lensax._geometry import core_floor, elliptical_radius_squared
 from lensax._types import Array, Float, Scalar, real
 from lensax.light.base import LightProfile
 
@@ -15,7 +15,6 @@ __all__ = ["CoredSersic", "Sersic", "cored_sersic_law", "half_light_constant", "
 
 _SHIFT = 0.2  # b_n / n is smooth in 1 / (n + 0.2): from there to n = infinity a polynomial of degree 16 leaves 4e-13
 _SMALLEST_INDEX, _LARGEST_INDEX = 0.2, 50.0
-_CUSP_SQUARED = 1e-16  # arcsec^2: inside 1e-8 arcsec the cusp of a cored profile is flat, so that it is finite
 
 
 @cache
@@ -72,8 +71,7 @@ def cored_sersic_law(
     `(c / (2^(1/a) r))^g exp{-b [(c/r_e)^(1/n) - (2^(1/a) r_b/r_e)^(1/n)]}`; in logarithms, so that no power of the
     sharpness a leaves the range of float32.
     """
-    away = radius_squared > _CUSP_SQUARED
-    log_radius = 0.5 * jnp.log(jnp.where(away, radius_squared, _CUSP_SQUARED))
+    log_radius = 0.5 * jnp.log(core_floor(radius_squared))
     log_break, log_effective = jnp.log(break_radius), jnp.log(effective_radius)
     log_core = jnp.logaddexp(sharpness * log_radius, sharpness * log_break) / sharpness
     log_core_at_break = log_break + float(np.log(2.0)) / sharpness
@@ -148,7 +146,7 @@ class CoredSersic(LightProfile):
         e1, e2: ellipticity `(1-q)/(1+q) (cos 2phi, sin 2phi)`, phi counter-clockwise from +x.
         center_x, center_y: centre in arcsec.
         break_radius: R_b in arcsec along the intermediate axis, positive.
-        inner_slope: g, from 0 (flat) to below 2; the cusp ends 1e-8 arcsec from the centre.
+        inner_slope: g, from 0 (flat) to below 2; the cusp ends 1e-6 arcsec from the centre.
         sharpness: a, positive; how suddenly the inner slope turns into the Sersic profile.
 
     Raises:

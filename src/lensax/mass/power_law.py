@@ -14,15 +14,16 @@ maps to the unit circle; in w the series converges like |w|^n with |w| <= 0.17, 
 0.54, 0.67, 0.82), three times as fast.
 """
 
-from functools import partial
+from functools import cache, partial
 from typing import final
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from lensax._check import at_least_zero, check, check_center, check_ellipticity
-from lensax._geometry import elliptical_coordinates, softening_squared
+from lensax._geometry import CORE_RADIUS_SQUARED, core_floor, elliptical_coordinates
 from lensax._types import Array, Float, Scalar, real
 from lensax.mass.base import MassProfile
 
@@ -40,17 +41,42 @@ def _inverse(a: Complex) -> Complex:
     return a[0] * scale, -a[1] * scale
 
 
-def _series_coefficients(b: Array, n_terms: int) -> list[Array]:
-    """Taylor coefficients of `G(4w / (1+w)^2)` in w, `b = t/2`.
+@cache
+def _coefficient_table(n_terms: int) -> np.ndarray:
+    """Taylor coefficients in `d = slope - 2` of the coefficients c_n of `G(4w / (1+w)^2)` in w, (n_terms, 36).
 
-    The hypergeometric equation of 2F1(1, b; 2-b; u) has a first integral, which in w reads
-    `w (1-w^2) G' + [(1-b)(1+w)^2 - 4bw] G = (1-b)(1+w)^2`; hence the recurrence.
+    The hypergeometric equation of 2F1(1, b; 2-b; u), `b = t/2`, has a first integral, which in w reads
+    `w (1-w^2) G' + [(1-b)(1+w)^2 - 4bw] G = (1-b)(1+w)^2`; hence `c_0 = 1`, `(2-b) c_1 = 4b`,
+    `(3-b) c_2 = (6b-2) c_1` and `(n+1-b) c_n = (6b-2) c_{n-1} + (n-3+b) c_{n-2}`.  The nearest pole of any c_n is at
+    d = 3 while |d| < 1, so that 36 terms are exact.  Summing a table keeps the compiled program short.
     """
-    c = [jnp.ones_like(b), 4.0 * b / (2.0 - b)]
-    c.append((6.0 * b - 2.0) * c[1] / (3.0 - b))
+    order = 36
+
+    def times(series: np.ndarray, constant: float, slope: float) -> np.ndarray:
+        return constant * series + slope * np.r_[0.0, series[:-1]]
+
+    def over(series: np.ndarray, constant: float) -> np.ndarray:
+        """The series over `constant - d/2`."""
+        quotient = series / constant
+        for power in range(1, order):
+            quotient[power] += 0.5 * quotient[power - 1] / constant
+        return quotient
+
+    one = np.r_[1.0, np.zeros(order - 1)]
+    rows = [one, over(times(one, 2.0, 2.0), 1.5)]
+    rows.append(over(times(rows[1], 1.0, 3.0), 2.5))
     for n in range(3, n_terms):
-        c.append(((6.0 * b - 2.0) * c[n - 1] + (n - 3 + b) * c[n - 2]) / (n + 1 - b))
-    return c
+        rows.append(over(times(rows[-1], 1.0, 3.0) + times(rows[-2], n - 2.5, 0.5), n + 0.5))
+    return np.array(rows[:n_terms])
+
+
+def _series_coefficients(b: Array, n_terms: int) -> Array:
+    """Taylor coefficients of `G(4w / (1+w)^2)` in w, (n_terms,)."""
+    table = jnp.asarray(_coefficient_table(n_terms), b.dtype)
+    powers, square = jnp.ones(1, b.dtype), 2.0 * b - 1.0
+    while powers.size < table.shape[1]:  # d^0, d^1, ..., by doubling: `power` has no derivative at d = 0
+        powers, square = jnp.concatenate([powers, powers * square]), square * square
+    return jnp.sum(table * powers[None, : table.shape[1]], 1)
 
 
 def _quotient(b: Array, u: Complex, n_terms: int) -> Complex:
@@ -102,8 +128,8 @@ def _angular_function_jvp(
 class PowerLaw(MassProfile):
     r"""Elliptical power law, `kappa = (3 - slope)/2 (theta_E / R)^(slope - 1)`, `R = sqrt(q X^2 + Y^2 / q)`.
 
-    X and Y are along the major and minor axis.  Values and gradients are finite everywhere: the centre is softened
-    by 1e-7 arcsec in float32 and 1e-12 arcsec in float64.
+    X and Y are along the major and minor axis.  Values and gradients are finite everywhere: inside 1e-6 arcsec the
+    deflection goes linearly to zero.
 
     Arguments:
         einstein_radius: theta_E in arcsec, on the intermediate axis.
@@ -152,19 +178,22 @@ class PowerLaw(MassProfile):
     ) -> tuple[Float[Array, "*shape"], Float[Array, "*shape"]]:
         """Deflection angle `(B / |zeta|)^t zeta 2F1(1, t/2; 2 - t/2; -conj(e) zeta / conj(zeta))` in arcsec."""
         zeta, square = self._elliptical(x, y)
-        softened = square + softening_squared(x.dtype)
-        phase = ((zeta[0] * zeta[0] - zeta[1] * zeta[1]) / softened, 2.0 * zeta[0] * zeta[1] / softened)
+        radius_squared = core_floor(square)
+        phase = (
+            (zeta[0] * zeta[0] - zeta[1] * zeta[1]) / radius_squared,
+            2.0 * zeta[0] * zeta[1] / radius_squared,
+        )
         u = _multiply((-self.e1, self.e2), phase)
         n_terms = self.n_terms or (40 if jnp.finfo(x.dtype).bits == 64 else 20)
         direction = _multiply(zeta, angular_function(0.5 * (self.slope - 1.0), *u, n_terms))
-        amplitude = self._amplitude(softened)
+        amplitude = self._amplitude(radius_squared)
         return amplitude * direction[0], amplitude * direction[1]
 
     def convergence(self, x: Float[Array, "*shape"], y: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
-        """Convergence `(3 - slope)/2 (theta_E / R)^(slope - 1)`; at the very centre that of the softened lens."""
+        """Convergence `(3 - slope)/2 (theta_E / R)^(slope - 1)`, finite at the very centre."""
         _, square = self._elliptical(x, y)
-        softened = square + softening_squared(x.dtype)
-        return self._amplitude(softened) * (1.0 - 0.5 * (self.slope - 1.0) * (square / softened))
+        factor = jnp.where(square > CORE_RADIUS_SQUARED, 0.5 * (3.0 - self.slope), 1.0)
+        return factor * self._amplitude(core_floor(square))
 
     def potential(self, x: Float[Array, "*shape"], y: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
         """Potential `(theta . alpha) / (3 - slope)` in arcsec^2, theta from the centre, where it vanishes."""
