@@ -77,7 +77,7 @@ class Simulator(eqx.Module):
         return _noiseless(self, scene)[1]
 
     def batch(
-        self, scenes: Scene, keys: PRNGKeyArray, micro_batch: int | None = None, diagnostics: bool = False
+        self, scenes: Scene, keys: Array, micro_batch: int | None = None, diagnostics: bool = False
     ) -> Any:
         """Noisy images of scenes that are stacked along a leading axis of every leaf, (n, n_y, n_x).
 
@@ -144,7 +144,7 @@ class ForwardModel(eqx.Module):
         """The universe that `theta` and `key` make: the one that the images of the same theta and key show."""
         return _make_scene(self.recipe, self._checked(theta), key)
 
-    def batch(self, theta: Mapping[str, Any], keys: PRNGKeyArray, micro_batch: int | None = None) -> Array:
+    def batch(self, theta: Mapping[str, Any], keys: Array, micro_batch: int | None = None) -> Array:
         """Noisy images (n, n_y, n_x) of theta with a leading axis n on every array.
 
         They are made in micro-batches that fit the device, on all local devices.
@@ -152,7 +152,7 @@ class ForwardModel(eqx.Module):
         seen = self.batch_both(theta, keys, micro_batch)
         return _trusted(seen.noisy, seen.diagnostics)
 
-    def batch_both(self, theta: Mapping[str, Any], keys: PRNGKeyArray, micro_batch: int | None = None) -> Observation:
+    def batch_both(self, theta: Mapping[str, Any], keys: Array, micro_batch: int | None = None) -> Observation:
         """As `batch`, with noiseless images and diagnostics; rows with an overflow are returned and flagged."""
         dtype = jnp.zeros(()).dtype
         size = self.simulator._bytes_per_image(dtype)

@@ -18,7 +18,7 @@ from toy import TEXT, toy_work
 from lensax.campaign import Campaign, CampaignRefused, Store, check
 from lensax.campaign.lock import holder, writer_lock
 
-TOY = Path(__file__).parent / "toy.py"
+TOY = Path(__file__).parents[1] / "toy.py"
 
 
 @pytest.fixture

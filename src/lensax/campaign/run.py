@@ -1,6 +1,7 @@
 """Make the rows of a campaign that are not on disk yet."""
 
 import datetime
+import os
 import secrets
 import shutil
 import time
@@ -245,16 +246,20 @@ def _rows_with(status: np.ndarray, shard: int, plan: Plan, flag: str) -> list[in
 
 
 def _check_space(work: Work) -> None:
-    """Refuse to begin what the disk cannot hold; the compression so far, or none, is expected to go on."""
+    """Refuse to begin what cannot be written; the compression so far, or none, is expected to go on."""
+    place = work.store.folder.absolute()
+    while not place.exists():
+        place = place.parent
+    if not place.is_dir():
+        raise CampaignRefused(f"{place} is a file, not a folder")
+    if work.pending and not os.access(place, os.W_OK | os.X_OK):
+        raise CampaignRefused(f"{place} cannot be written to")
     row_bytes = float(work.layout.row_bytes)
     records = [record for _, record in work.store.recorded()]
     rows = sum(record["stop"] - record["start"] for record in records)
     if rows > 0:
         row_bytes = work.store.size / rows
     needed = int(work.pending_rows * row_bytes)
-    place = work.store.folder.absolute()
-    while not place.exists():
-        place = place.parent
     free = shutil.disk_usage(place).free
     if needed > free:
         raise CampaignRefused(

@@ -3,6 +3,6 @@
 from lensax.plot.montage import montage
 from lensax.plot.preview import Substructure, preview, substructure
 from lensax.plot.style import save
-from lensax.plot.view import View, look
+from lensax.plot.view import View, look, smooth_images, views_of
 
-__all__ = ["Substructure", "View", "look", "montage", "preview", "save", "substructure"]
+__all__ = ["Substructure", "View", "look", "montage", "preview", "save", "smooth_images", "substructure", "views_of"]

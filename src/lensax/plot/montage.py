@@ -24,7 +24,7 @@ from lensax.plot.view import View
 
 __all__ = ["CHANGE_CAPTION", "CHANGE_UNIT", "brightness_norm", "change_norm", "montage"]
 
-CHANGE_CAPTION = "what the substructure changes: image with it minus image without"
+CHANGE_CAPTION = "what the substructure changes"
 CHANGE_UNIT = "standard deviations"
 
 # Inches.
@@ -33,13 +33,14 @@ GAP = 0.07
 ROW_GAP = 0.36
 LEFT, RIGHT, TOP, BOTTOM = 0.62, 0.95, 0.98, 0.5
 BAR = 0.11
+NARROWEST = 3.6
+"""The title needs this much."""
 
 
 def brightness_norm(views: Sequence[View]) -> Any:
     """One asinh stretch for the noiseless and noisy images of some views: black at zero, linear at the noise."""
     sky = float(np.median([np.min(view.noise) for view in views]))
-    peak = max(float(np.nanmax(view.noiseless)) for view in views)
-    peak = peak if np.isfinite(peak) and peak > 0 else 1.0
+    peak = max(float(np.max(v.noiseless, where=np.isfinite(v.noiseless), initial=0.0)) for v in views) or 1.0
     return asinh_norm(0.0, peak, max(1.5 * sky, 1e-3 * peak))
 
 
@@ -75,11 +76,11 @@ def montage(views: Sequence[View], title: str, subtitle: str = "") -> Any:
         changes = [view.change for view in views]
         rows.append((CHANGE_CAPTION, changes, change_norm(views), CHANGE, CHANGE_UNIT, "both"))
     n = len(views)
-    full_width = LEFT + n * width + (n - 1) * GAP + RIGHT
+    full_width = max(LEFT + n * width + (n - 1) * GAP + RIGHT, NARROWEST)
     full_height = TOP + len(rows) * height + (len(rows) - 1) * ROW_GAP + BOTTOM
     figure = new_figure(full_width, full_height)
-    write(figure, LEFT, full_height - 0.36, title, 15, weight="bold")
-    write(figure, LEFT, full_height - 0.58, subtitle, 9, FAINT)
+    write(figure, LEFT, full_height - 0.36, title, 15.0, weight="bold")
+    write(figure, LEFT, full_height - 0.58, subtitle, 9.0, FAINT)
     for index, (caption, images, norm, colors, label, extend) in enumerate(rows):
         y = full_height - TOP - height - index * (height + ROW_GAP)
         write(figure, LEFT, y + height + 0.07, caption, 9.5, INK)
@@ -93,7 +94,7 @@ def montage(views: Sequence[View], title: str, subtitle: str = "") -> Any:
                 tag = axes.text(0.05, 0.93, views[column].label, transform=axes.transAxes, va="top", fontsize=7.5)
                 tag.set_color(INK)
         bar = (LEFT + n * width + (n - 1) * GAP + 0.12, y, BAR, height)
-        ticks = asinh_ticks(norm) if colors == BRIGHTNESS else None
+        ticks = asinh_ticks(norm, height) if colors == BRIGHTNESS else None
         add_color_bar(figure, bar, norm, colors, label, ticks, extend)
     figure.set_facecolor(BACKGROUND)
     return figure

@@ -4,10 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lensax.plot.montage import CHANGE_UNIT, brightness_norm, change_norm
+from lensax.plot.montage import CHANGE_CAPTION, CHANGE_UNIT, brightness_norm, change_norm
 from lensax.plot.style import (
     BRIGHTNESS,
     BRIGHTNESS_UNIT,
@@ -61,8 +63,17 @@ def substructure(model: Any, scene: Any) -> Substructure:
     x, y = frame.pixel_centers(scene.dtype)
     convergence = None
     if scene.halos is not None:
+        scene = _without_empty_slots(scene)
         convergence = np.asarray(jnp.sum(halo_convergence(scene, x, y), axis=0))
     return Substructure(convergence, critical_curves(scene, fine))
+
+
+def _without_empty_slots(scene: Any) -> Any:
+    """The same scene with as many slots as its fullest plane uses: a population reserves several times more."""
+    used = np.flatnonzero(np.any(np.asarray(scene.halos.halos.kappa_s) != 0, axis=0))
+    slots = int(used[-1]) + 1 if used.size else 1
+    halos = jax.tree.map(lambda leaf: leaf[:, :slots], scene.halos.halos)
+    return eqx.tree_at(lambda whole: whole.halos.halos, scene, halos)
 
 
 def convergence_norm(convergence: np.ndarray) -> Any:
@@ -95,22 +106,22 @@ def preview(view: View, found: Substructure, title: str, subtitle: str = "") -> 
         caption = "convergence of the halos on all planes"
         panels.append((caption, found.convergence, norm, SURFACE_DENSITY, "convergence", "both"))
     if view.change is not None:
-        caption = "what the substructure changes"
+        caption = CHANGE_CAPTION
         panels.append((caption, view.change, change_norm([view]), CHANGE, CHANGE_UNIT, "both"))
     n_rows = (len(panels) + 1) // 2
     full_width = LEFT + 2 * width + COLUMN_GAP + RIGHT
     full_height = TOP + n_rows * height + (n_rows - 1) * ROW_GAP + BOTTOM
     figure = new_figure(full_width, full_height)
-    write(figure, LEFT, full_height - 0.38, title, 15, weight="bold")
-    write(figure, LEFT, full_height - 0.6, subtitle, 9, FAINT)
+    write(figure, LEFT, full_height - 0.38, title, 15.0, weight="bold")
+    write(figure, LEFT, full_height - 0.6, subtitle, 9.0, FAINT)
     for index, (caption, image, norm, colors, unit, extend) in enumerate(panels):
         row, column = divmod(index, 2)
         x = LEFT + column * (width + COLUMN_GAP)
         y = full_height - TOP - height - row * (height + ROW_GAP)
         last = row == n_rows - 1
         axes = show_image(figure, (x, y, width, height), image, view.extent, norm, colors, label_x=last)
-        write(figure, x, y + height + 0.08, caption, 10, INK)
-        ticks = None if colors == CHANGE else asinh_ticks(norm)
+        write(figure, x, y + height + 0.08, caption, 10.0, INK)
+        ticks = None if colors == CHANGE else asinh_ticks(norm, height)
         add_color_bar(figure, (x + width + BAR_GAP, y, BAR, height), norm, colors, unit, ticks, extend)
         if index == 0:
             for curve_x, curve_y in found.critical_curves:

@@ -34,8 +34,8 @@ SURFACE_DENSITY = "cividis"
 CHANGE = "berlin"
 
 BRIGHTNESS_UNIT = "electrons s$^{-1}$ pixel$^{-1}$"
-TICK_DISTANCE = 0.085
-"""Labels of a colour bar stay this far apart, as a part of its length."""
+TICK_DISTANCE = 0.17
+"""Inches between the labels of a colour bar, at least."""
 
 
 LABEL_DISTANCE = 0.55
@@ -61,7 +61,7 @@ def save(figure: Any, path: str | Path, dpi: int = 200) -> Path:
     return path
 
 
-def write(figure: Any, x: float, y: float, text: str, size: float = 9, color: str = INK, **keywords: Any) -> None:
+def write(figure: Any, x: float, y: float, text: str, size: float = 9.0, color: str = INK, **keywords: Any) -> None:
     """Text at a place in inches from the lower left corner."""
     width, height = figure.get_size_inches()
     figure.text(x / width, y / height, text, fontsize=size, color=color, **keywords)
@@ -151,8 +151,9 @@ def asinh_norm(low: float, high: float, softening: float) -> Any:
     return AsinhNorm(linear_width=softening, vmin=low, vmax=high)
 
 
-def asinh_ticks(norm: Any) -> list[float]:
-    """Round numbers for the colour bar of an asinh stretch, never so close that their labels touch."""
+def asinh_ticks(norm: Any, length: float) -> list[float]:
+    """Round numbers for the colour bar of an asinh stretch, `length` inches long, never so close that they touch."""
+    apart = TICK_DISTANCE / length
     largest = max(abs(norm.vmin), abs(norm.vmax))
     decade = 10.0 ** np.floor(np.log10(largest))
     sizes = [step * decade * 10.0**-power for power in range(7) for step in (5, 2, 1)]
@@ -160,7 +161,7 @@ def asinh_ticks(norm: Any) -> list[float]:
     # Zero first, then large before small: the bright end of the bar is the longer one.
     for value in [0.0, *(sign * size for size in sizes for sign in (1, -1))]:
         inside = norm.vmin <= value <= norm.vmax
-        if inside and all(abs(float(norm(value) - norm(other))) >= TICK_DISTANCE for other in chosen):
+        if inside and all(abs(float(norm(value) - norm(other))) >= apart for other in chosen):
             chosen.append(value)
     return sorted(chosen)
 

@@ -1,12 +1,16 @@
 """One universe as it is seen: with noise, without, and what the dark substructure changes."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import equinox as eqx
+import jax.numpy as jnp
 import numpy as np
 
-__all__ = ["View", "look"]
+from lensax.recipe import Recipe
+
+__all__ = ["View", "look", "smooth_images", "views_of"]
 
 
 @dataclass(frozen=True)
@@ -30,23 +34,61 @@ class View:
     label: str = ""
 
 
-def look(model: Any, theta: Mapping[str, Any], key: Any, label: str = "") -> View:
-    """Take the images of the universe that `theta` and `key` make, and the one without its halos and sheets.
+def smooth_images(model: Any, theta: Mapping[str, Any], keys: Any) -> np.ndarray | None:
+    """Noiseless images (n, n_y, n_x) of universes without their halos and sheets; None where the model has none.
 
     Arguments
     ---------
     model: a forward model.
-    theta: the free parameters by name.
-    key: the random key of halos and noise.
-    label: a few words for the figure.
+    theta: the free parameters by name, each (n,).
+    keys: n random keys.
     """
-    seen = model.both(theta, key)
+    if isinstance(model.recipe, Recipe):
+        if model.recipe.population is None:
+            return None
+        # A program without the population compiles in a fraction of the time.
+        smooth = eqx.tree_at(lambda whole: whole.recipe.population, model, None)
+        return np.asarray(smooth.batch_both(theta, keys).noiseless)
+    scenes = [model.scene({name: values[i] for name, values in theta.items()}, key) for i, key in enumerate(keys)]
+    if any(scene.halos is None for scene in scenes):
+        return None
+    return np.stack([model.simulator.noiseless(scene.without_halos(), diagnostics=True)[0] for scene in scenes])
+
+
+def views_of(
+    model: Any, theta: Mapping[str, Any], keys: Any, noiseless: Any, noisy: Any, labels: Sequence[str]
+) -> list[View]:
+    """Views of universes whose images have been made already.
+
+    Arguments
+    ---------
+    model: a forward model.
+    theta: the free parameters by name, each (n,).
+    keys: n random keys.
+    noiseless, noisy: their images (n, n_y, n_x).
+    labels: a few words for each.
+    """
     instrument = model.simulator.instrument
-    noise = np.asarray(instrument.noise_map(seen.noiseless))
-    scene = model.scene(theta, key)
-    change = None
-    if scene.halos is not None:
-        smooth, _ = model.simulator.noiseless(scene.without_halos(), diagnostics=True)
-        change = np.asarray(seen.noiseless - smooth) / noise
-    extent = tuple(float(edge) for edge in instrument.grid.extent)
-    return View(np.asarray(seen.noiseless), np.asarray(seen.noisy), noise, change, extent, label)  # type: ignore[arg-type]
+    smooth = smooth_images(model, theta, keys)
+    left, right, bottom, top = (float(edge) for edge in instrument.grid.extent)
+    views = []
+    for i, label in enumerate(labels):
+        image = np.asarray(noiseless[i])
+        noise = np.asarray(instrument.noise_map(jnp.asarray(image)))
+        change = None if smooth is None else (image - smooth[i]) / noise
+        views.append(View(image, np.asarray(noisy[i]), noise, change, (left, right, bottom, top), label))
+    return views
+
+
+def look(model: Any, theta: Mapping[str, Any], keys: Any, labels: Sequence[str]) -> list[View]:
+    """Take the images of the universes that `theta` and `keys` make, and those without their halos and sheets.
+
+    Arguments
+    ---------
+    model: a forward model.
+    theta: the free parameters by name, each (n,).
+    keys: n random keys, of halos and noise.
+    labels: a few words for each.
+    """
+    seen = model.batch_both(theta, keys)
+    return views_of(model, theta, keys, seen.noiseless, seen.noisy, labels)

@@ -45,6 +45,17 @@ class Prior(eqx.Module):
 class Instrument(eqx.Module):
     grid: Grid
 
+    def noise_map(self, image):
+        return jnp.full_like(image, 0.1)
+
+
+class Scene(eqx.Module):
+    radius: Any
+    halos: Any
+
+    def without_halos(self):
+        return Scene(self.radius, None)
+
 
 class Tracer(eqx.Module):
     tolerance: float = 2e-5
@@ -54,28 +65,55 @@ class Simulator(eqx.Module):
     instrument: Instrument
     tracer: Tracer
 
+    @eqx.filter_jit
+    def noiseless(self, scene, diagnostics=False):
+        x, y = self.instrument.grid.pixel_centers()
+        image = jnp.exp(-((jnp.sqrt(x**2 + y**2) - 0.3 * scene.radius) ** 2) * 50)
+        if scene.halos is not None:
+            image = image * (1 + 0.2 * jnp.sin(30 * x))
+        return (image, None) if diagnostics else image
+
+
+class Configuration:
+    """The configuration of the toy model."""
+
+    text = "lens:\n  redshift: 0.5\nsource:\n  redshift: 1.5\n"
+    digest = "0"
+
+    def summary(self):
+        return []
+
 
 class ToyModel(eqx.Module):
     """Rings of Gaussian light; rows in `overflow` and `broken` (by their theta) are flagged or hold a NaN."""
 
     prior: Prior
     simulator: Simulator
+    recipe: None
     overflow_above: float = 10.0
     broken_above: float = 10.0
 
     def __init__(self, shape=(8, 10), names=NAMES, overflow_above=10.0, broken_above=10.0):
         self.prior = Prior(names)
+        self.recipe = None
         self.simulator = Simulator(Instrument(Grid(shape, 0.1)), Tracer())
         self.overflow_above = overflow_above
         self.broken_above = broken_above
 
+    @property
+    def configuration(self):
+        return Configuration()
+
+    def scene(self, theta, key):
+        return Scene(theta[self.prior.names[0]] if self.prior.names else jnp.ones(()), halos=True)
+
     def batch_both(self, theta, keys, micro_batch=None):
         return _both(self, theta, keys)
 
+    @eqx.filter_jit
     def both(self, theta, key):
-        x, y = self.simulator.instrument.grid.pixel_centers()
-        radius = theta[self.prior.names[0]] if self.prior.names else jnp.ones(())
-        noiseless = jnp.exp(-((jnp.sqrt(x**2 + y**2) - 0.3 * radius) ** 2) * 50)
+        scene = self.scene(theta, key)
+        radius, noiseless = scene.radius, self.simulator.noiseless(scene)
         noiseless = jnp.where(radius > self.broken_above, jnp.nan, noiseless)
         noisy = noiseless + 0.1 * jax.random.normal(key, noiseless.shape)
         halos = jax.random.randint(key, (3,), 0, 20)
@@ -87,7 +125,7 @@ def _both(model, theta, keys):
     return jax.vmap(model.both)(theta, keys)
 
 
-TEXT = "lens:\n  redshift: 0.5\nsource:\n  redshift: 1.5\n"
+TEXT = Configuration.text
 
 
 def toy_work(folder, count=20, model=None, text=TEXT, **options):

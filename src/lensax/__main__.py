@@ -1,0 +1,5 @@
+"""`python -m lensax` is `lensax`."""
+
+from lensax.cli import main
+
+main()

@@ -1,0 +1,5 @@
+"""The command line: `lensax simulate`, `preview`, `inspect`, `info`, `cite`."""
+
+from lensax.cli.app import app, main
+
+__all__ = ["app", "main"]
