@@ -24,7 +24,7 @@ __all__ = ["ForwardModel", "Observation", "Simulator"]
 class Observation(eqx.Module):
     """What one evaluation of a forward model gives; a batch has a leading axis on every array.
 
-    Fields:
+    Attributes:
         noiseless: the expected image without sky, electrons / s / pixel, (n_y, n_x).
         noisy: one noisy image, the sky's mean subtracted, electrons / s / pixel, (n_y, n_x).
         diagnostics: how far they can be trusted.

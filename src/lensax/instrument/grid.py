@@ -80,7 +80,7 @@ class AdaptiveOverSample:
 class Level(NamedTuple):
     """The pixels of a grid that share one over-sampling factor.
 
-    Fields:
+    Attributes:
         factor: rays per pixel and axis.
         pixels: flat indices `row * n_x + column` of the pixels, increasing (a NumPy array: known when compiling).
         start: where the level's rays begin in the flat array of all rays, which holds for each of its pixels

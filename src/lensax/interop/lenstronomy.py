@@ -27,7 +27,7 @@ NFW_DEFLECTION = 4 * (1 - math.log(2))  # of an NFW halo at its scale radius, in
 class LensModelLists(NamedTuple):
     """What `lenstronomy.LensModel.lens_model.LensModel` and its `ray_shooting` take.
 
-    Fields:
+    Attributes:
         lens_model_list: names of profiles.
         lens_redshift_list: redshift of each profile.
         kwargs_lens: keyword arguments of each profile; angles in arcsec, deflections scaled to the source.

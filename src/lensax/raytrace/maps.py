@@ -22,7 +22,7 @@ __all__ = ["LensMaps", "caustics", "critical_curves", "halo_convergence", "lens_
 class LensMaps(eqx.Module):
     """The Jacobian `A = d beta / d theta` of the lens map, and what it means.
 
-    Fields:
+    Attributes:
         convergence: effective convergence `1 - (A_xx + A_yy) / 2`.
         shear_1, shear_2: effective shear `(A_yy - A_xx) / 2`, `-(A_xy + A_yx) / 2`.
         rotation: `(A_yx - A_xy) / 2`, zero for a single plane.

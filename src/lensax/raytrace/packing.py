@@ -14,7 +14,7 @@ __all__ = ["HaloBlocks", "pack"]
 class HaloBlocks(eqx.Module):
     """The filled slots of a catalogue, plane after plane, every plane in whole blocks (at least one each).
 
-    Fields:
+    Attributes:
         halos: leaves (n_blocks, width).
         plane: plane of each block, (n_blocks,); blocks behind the last plane's belong to it and are empty.
         last: the block ends its plane, (n_blocks,).

@@ -18,7 +18,7 @@ __all__ = ["Diagnostics", "RayTracer", "Trace"]
 class Diagnostics(eqx.Module):
     """How far an image can be trusted.
 
-    Fields:
+    Attributes:
         error_estimate: predicted rms error of the source positions, arcsec; 0 for an exact tracer.
         pairs: (tile, halo) pairs that wanted an exact correction, the largest number on any plane; 0 if exact.
         capacity: pairs per plane that there was room for.
@@ -51,7 +51,7 @@ class Diagnostics(eqx.Module):
 class Trace(eqx.Module):
     """Where rays end up; every array has the shape of the rays' positions.
 
-    Fields:
+    Attributes:
         source_x, source_y: positions in the source plane, arcsec.
         lens_x, lens_y: positions in the lens plane, arcsec: where the lens light is seen.
         diagnostics: how far they can be trusted.
