@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import environments
+import jax
 import numpy as np
 from scene import COSMOLOGY, PIXEL_SCALE, PIXELS, SOURCE_REDSHIFT, scene
 
@@ -63,25 +64,31 @@ def problems(halos: list[int], over_samples: list[int], full: bool) -> Iterator[
                 }
 
 
-def measure(label: str, problem: dict[str, Any], repeats: int, folder: Path) -> dict[str, Any] | None:
-    """One process of one code; None where its environment is absent."""
+class Failure(Exception):
+    """A code did not answer."""
+
+
+def python_of(label: str) -> Path | None:
+    """The interpreter of a code's environment, or None where there is none."""
+    code = CODES[label][0]
+    return Path(sys.executable) if code == "lensax" else environments.python_of(code)
+
+
+def measure(label: str, problem: dict[str, Any], repeats: int, folder: Path) -> dict[str, Any]:
+    """One process of one code."""
     code, tracer, dtype = CODES[label]
-    python = Path(sys.executable) if code == "lensax" else environments.python_of(code)
-    if python is None:
-        return None
     question, reply = folder / "problem.json", folder / "answer.npz"
     protocol = {"tracer": tracer, "dtype": dtype, "repeats": repeats, "seconds": 3.0, "launched": time.time()}
     question.write_text(json.dumps({**problem, **protocol}))
     reply.unlink(missing_ok=True)
     worker = HERE / "workers" / f"{code}_rays.py"
-    done = subprocess.run(
-        [str(python), "-W", "ignore", str(worker), str(question), str(reply)],
-        capture_output=True,
-        text=True,
-        timeout=TIMEOUT,
-    )
+    command = [str(python_of(label)), "-W", "ignore", str(worker), str(question), str(reply)]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT)
+    except subprocess.TimeoutExpired:
+        raise Failure(f"no answer after {TIMEOUT} s") from None
     if done.returncode or not reply.exists():
-        raise SystemExit(f"{label} failed:\n{done.stderr[-2000:]}")
+        raise Failure(done.stderr[-2000:])
     with np.load(reply) as data:
         answer = json.loads(str(data["answer"]))
         beta = np.stack([data["beta_x"], data["beta_y"]]).astype(float)
@@ -188,14 +195,21 @@ def main() -> None:
     parser.add_argument("--full", action="store_true", help="every number of halos at every over-sampling")
     parser.add_argument("--out", type=Path, default=RESULTS)
     options = parser.parse_args()
-    about, rows = machine(), []
+    jax.config.update("jax_enable_x64", True)  # here, so that all codes get the same numbers
+    about, rows, failures = machine(), [], 0
+    codes = [label for label in options.codes if python_of(label)]
+    for label in options.codes:
+        if label not in codes:
+            print(f"{label}: no environment, left out (benchmarks/environments.py makes it)")
     with tempfile.TemporaryDirectory() as folder:
         for problem in problems(options.halos, options.over_sample, options.full):
             measured = []
-            for label in options.codes:
-                row = measure(label, problem, options.repeats, Path(folder))
-                if row is None:
-                    print(f"{label}: no environment, left out (benchmarks/environments.py makes it)")
+            for label in codes:
+                try:
+                    row = measure(label, problem, options.repeats, Path(folder))
+                except Failure as failure:
+                    failures += 1
+                    print(f"{problem['halos']} halos, over-sampling {problem['over_sample']}, {label}: {failure}")
                     continue
                 measured.append(row)
                 print(
@@ -203,13 +217,18 @@ def main() -> None:
                     f"{row['ns_per_halo_and_ray']:.2f} ns per halo and ray",
                     flush=True,
                 )
-            compare(measured)
-            rows += measured
+            if measured:
+                compare(measured)
+                rows += measured
+    if not rows:
+        raise SystemExit("nothing was measured")
     options.out.mkdir(parents=True, exist_ok=True)
     (options.out / "raytrace.json").write_text(json.dumps({"machine": about, "rows": rows}, indent=1) + "\n")
     (options.out / "raytrace.md").write_text(table(rows, about))
     draw(rows, options.out / "raytrace.png")
     print(f"written: {options.out / 'raytrace.json'}, .md, .png")
+    if failures:
+        raise SystemExit(f"{failures} measurements failed, see above")
 
 
 if __name__ == "__main__":

@@ -71,6 +71,7 @@ def main() -> None:
     parser.add_argument("--halos", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
+    jax.config.update("jax_enable_x64", True)
     print(json.dumps(to_lens_model(scene(options.halos, options.seed))._asdict(), indent=1))
 
 

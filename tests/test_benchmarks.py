@@ -1,0 +1,51 @@
+"""The benchmark of ray tracing runs, compares and writes; on a scene that is small enough for a test."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
+
+
+def run(script: str, *arguments: str) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        [sys.executable, str(BENCHMARKS / script), *arguments], capture_output=True, text=True, timeout=300
+    )
+
+
+@pytest.mark.slow
+def test_lensax_is_timed_and_compared(tmp_path: Path) -> None:
+    done = run(
+        "raytrace.py",
+        *("--halos", "27", "--over-sample", "1", "--repeats", "1", "--out", str(tmp_path)),
+        *("--codes", "lensax", "lensax float64"),
+    )
+    assert done.returncode == 0, done.stderr
+    rows = json.loads((tmp_path / "raytrace.json").read_text())["rows"]
+    assert [row["code"] for row in rows] == ["lensax", "lensax float64"]
+    single, double = rows
+    assert single["rays"] == 100 * 100
+    assert double["reference"] == "lensax float64"
+    assert double["rms_arcsec"] == 0.0
+    assert 0.0 < single["rms_arcsec"] < 1e-6
+    assert single["time_over_lensax"] == 1.0
+    assert single["peak_bytes"] > single["start_bytes"] > 0
+    assert "| 27 | 10000 | lensax | " in (tmp_path / "raytrace.md").read_text()
+    assert (tmp_path / "raytrace.png").stat().st_size > 10_000
+
+
+def test_scene_goes_out_in_lenstronomys_terms() -> None:
+    done = run("scene.py", "--halos", "18", "--seed", "3")
+    assert done.returncode == 0, done.stderr
+    lists = json.loads(done.stdout)
+    assert lists["lens_model_list"].count("TNFW") == 18
+    assert set(lists["lens_redshift_list"]) == {0.1, 0.2, 0.3, 0.4, 0.5, 0.7, 0.9, 1.1, 1.3}
+
+
+def test_unknown_environment_is_refused() -> None:
+    done = run("environments.py", "numpy")
+    assert done.returncode == 2
+    assert "'numpy' is not one of lenstronomy" in done.stderr
