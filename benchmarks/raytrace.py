@@ -136,24 +136,40 @@ def machine() -> dict[str, Any]:
 
 
 def table(rows: list[dict[str, Any]], about: dict[str, Any]) -> str:
-    """The measurements as Markdown."""
+    """The measurements as Markdown, one table for each scene."""
     lines = [
-        f"{about['cpu']}, {about['cores']} cores, {about['date']}; load {about['load_before']:.1f} before the run.",
-        "",
-        "| halos | rays | code | version | dtype | time of all rays | over lensax | ns per halo and ray | compilation "
-        "| start to first image | peak memory | rms, max difference of source positions |",
-        "|--:|--:|---|---|---|--:|--:|--:|--:|--:|--:|--:|",
+        f"{about['cpu']}, {about['cores']} cores, {about['date']}; load {about['load_before']:.1f} before the run."
     ]
-    for row in rows:
-        ratio = "" if row["time_over_lensax"] is None else f"{row['time_over_lensax']:.3g}"
-        difference = f"{row['rms_arcsec']:.1e}, {row['max_arcsec']:.1e} arcsec"
-        lines.append(
-            f"| {row['halos']} | {row['rays']} | {name(row['code'])} | {row['version']} | {row['dtype']} "
-            f"| {1e3 * row['median_s']:.3g} ms | {ratio} | {row['ns_per_halo_and_ray']:.2f} | {row['compile_s']:.1f} s "
-            f"| {row['process_s']:.1f} s | {row['peak_bytes'] / 2**20:.0f} MiB "
-            f"| {'reference' if row['code'] == row['reference'] else difference} |"
-        )
-    return "\n".join(lines) + "\n"
+    for halos, rays in dict.fromkeys((row["halos"], row["rays"]) for row in rows):
+        lines += [
+            "",
+            f"**{halos} halos, {rays} rays**",
+            "",
+            "| code | time | over lensax | ns per halo and ray | compilation | start to first image | peak memory "
+            "| rms, max difference |",
+            "|---|--:|--:|--:|--:|--:|--:|--:|",
+        ]
+        for row in rows:
+            if (row["halos"], row["rays"]) == (halos, rays):
+                lines.append(line(row))
+    # The path of the plot is that from the page of the documentation which includes this table.
+    return "\n".join([*lines, "", "![Time against halos and against rays](results/raytrace.png)"]) + "\n"
+
+
+def line(row: dict[str, Any]) -> str:
+    """One measurement as a row of a table; differences of source positions in arcsec."""
+    seconds, ratio = row["median_s"], row["time_over_lensax"]
+    cells = [
+        f"{name(row['code'].split()[0])} {row['version']}, {row['dtype']}",
+        f"{seconds:.3g} s" if seconds >= 1 else f"{1e3 * seconds:.3g} ms",
+        "" if ratio is None else f"{ratio:.3g}",
+        f"{row['ns_per_halo_and_ray']:.3g}",
+        f"{row['compile_s']:.1f} s",
+        f"{row['process_s']:.1f} s",
+        f"{row['peak_bytes'] / 2**20:.0f} MiB",
+        "reference" if row["code"] == row["reference"] else f"{row['rms_arcsec']:.0e}, {row['max_arcsec']:.0e}",
+    ]
+    return f"| {' | '.join(cells)} |"
 
 
 def name(label: str) -> str:
