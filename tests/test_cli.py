@@ -283,6 +283,43 @@ def tiny(tmp_path_factory):
     return folder
 
 
+@pytest.mark.parametrize(
+    ("found", "instead", "words"),
+    [
+        ("lens:", "lens: [", ["tiny.yaml:"]),  # malformed YAML
+        ("slope: 2.0", "slop: 2.0", ["tiny.yaml:5", "slop", "slope"]),
+        ("slope: 2.0", "slope: steep", ["tiny.yaml:5", "slope", "steep"]),
+        ("slope: 2.0", "slope: .nan", ["tiny.yaml:5", "slope", "NaN"]),
+        ("PowerLaw", "PowerLow", ["tiny.yaml:5", "PowerLow", "PowerLaw"]),
+        ("Normal: [1.0, 0.05]", "Normal: [1.0, -0.05]", ["tiny.yaml:5", "einstein_radius", "-0.05"]),
+        ("Uniform: [0.5, 1.5]", "Uniform: [1.5, 0.5]", ["tiny.yaml:13", "delta_los"]),
+        ("Uniform: [0.5, 1.5]", "Unifrom: [0.5, 1.5]", ["tiny.yaml:13", "Unifrom", "Uniform"]),
+        ("redshift: 1.5", "redshift: 0.4", ["source.redshift", "0.4"]),
+        ("redshift: 0.5", "redshift: -0.5", ["tiny.yaml:3", "lens.redshift", "-0.5"]),
+        ("log10_mass: [8.5, 9.5]", "log10_mass: [9.5, 8.5]", ["mass_function"]),
+        ("Gaussian: {fwhm: 0.2}", "Gaussian: {fwhm: -0.2}", ["tiny.yaml:14", "fwhm", "-0.2"]),
+        ("Gaussian: {fwhm: 0.2}", "FITS: {path: none.fits}", ["tiny.yaml:14", "none.fits"]),
+        ("Gaussian: {fwhm: 0.2}", "FITS: {path: nan.fits}", ["tiny.yaml:14", "nan.fits"]),
+        ("Gaussian: {fwhm: 0.2}", "FITS: {path: even.fits}", ["tiny.yaml:14", "even.fits"]),
+        ("shape: [16, 20]", "shape: [16, 0]", ["tiny.yaml:14", "shape"]),
+        ("exposure_time: 2000.0", "exposure_time: 0", ["tiny.yaml:14", "exposure_time", "0"]),
+    ],
+)
+def test_bad_configurations_are_refused_in_one_line(tmp_path, monkeypatch, found, instead, words):
+    from astropy.io import fits
+
+    monkeypatch.chdir(tmp_path)
+    assert found in TINY
+    Path("tiny.yaml").write_text(TINY.replace(found, instead, 1))
+    fits.writeto("nan.fits", np.full((3, 3), np.nan))
+    fits.writeto("even.fits", np.ones((4, 4)))
+    before = listing(".")
+    for command in (("simulate", "tiny.yaml", "--count", 2, "--out", "made"), ("info", "tiny.yaml")):
+        result = lensax(*command)
+        assert_one_line(result, 2, *words)
+    assert listing(".") == before
+
+
 @pytest.mark.slow
 def test_the_real_program_simulates(tiny):
     done = program("simulate", "tiny.yaml", "--count", 6, "--out", "made", "--seed", 3, "--shard-size", 4, cwd=tiny)

@@ -40,9 +40,10 @@ def test_shards_hold_every_row_once(count, shard_size):
     count=st.integers(1, 10**9),
     batch_size=st.none() | st.integers(1, 512),
     keep=st.sampled_from([("noiseless",), ("noisy",), ("noisy", "noiseless")]),
+    precision=st.sampled_from(["float32", "float64"]),
 )
-def test_attributes_hold_the_plan(text, seed, count, batch_size, keep):
-    made = plan(configuration=text, seed=seed, count=count, batch_size=batch_size, keep=keep)
+def test_attributes_hold_the_plan(text, seed, count, batch_size, keep, precision):
+    made = plan(configuration=text, seed=seed, count=count, batch_size=batch_size, keep=keep, precision=precision)
     assert Plan.from_attributes(json.loads(json.dumps(made.to_attributes()))) == made
 
 
@@ -78,6 +79,7 @@ def test_differences_are_named():
         "shard_size is 32, not 7",
     ]
     assert plan().differences(plan(batch_size=4)) == ["batch_size is not set, not 4"]
+    assert plan().differences(plan(precision="float64")) == ["precision is float32, not float64"]
     assert plan(keep=("noisy",)).differences(plan()) == ["keep is noisy, not noiseless, noisy"]
 
 

@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import re
 import shutil
 
 import jax
@@ -25,11 +26,9 @@ def contents(folder):
         if name.startswith(".lensax/shards"):
             record = json.loads(found.get(name, b"{}"))
             found[name] = {key: record[key] for key in record.keys() - {"seconds", "finished", "compiled"}}
-        if name == "zarr.json":
+        if path.name == "zarr.json":
             # The tests run from a working copy, whose revision may change meanwhile.
-            metadata = json.loads(found[name])
-            metadata["attributes"].pop("git_revision")
-            found[name] = metadata
+            found[name] = re.sub(rb'"git_revision": ("[^"]*"|null)', b"", found[name])
     return found
 
 

@@ -116,7 +116,23 @@ def test_files_without_a_record_are_partial(campaign):
 def test_metadata_of_an_array_is_checked(campaign):
     described = json.loads((campaign / "noisy" / "zarr.json").read_text())
     (campaign / "noisy" / "zarr.json").write_text(json.dumps({**described, "shape": [5, 8, 10]}))
-    assert check(Store(campaign)).metadata == ["noisy/zarr.json is missing or changed"]
+    shutil.rmtree(campaign / "theta")
+    report = check(Store(campaign))
+    assert report.metadata == ["noisy/zarr.json is missing or changed", "theta/zarr.json is missing or changed"]
+    toy_work(campaign).run()
+    assert check(Store(campaign)).is_good
+    assert json.loads((campaign / "noisy" / "zarr.json").read_text()) == described
+
+
+@pytest.mark.parametrize("damage", [truncate, os.remove])
+def test_a_damaged_group_is_not_taken_for_an_empty_folder(campaign, original, damage):
+    damage(campaign / "zarr.json")
+    before = contents(campaign)
+    with pytest.raises(CampaignRefused, match=r"zarr.json is missing or damaged; .*\.lensax/zarr.json is a copy"):
+        toy_work(campaign, seed=2)
+    assert contents(campaign) == before
+    shutil.copy(campaign / ".lensax" / "zarr.json", campaign / "zarr.json")
+    assert contents(campaign) == contents(original)
 
 
 def test_names_from_a_store_do_not_lead_out_of_its_folder(campaign):
@@ -179,11 +195,14 @@ def test_killed_at_random_moments_the_bytes_are_the_same(tmp_path):
     """kill -9 while shards are being written, three times; what was recorded stays, nothing is lost or doubled."""
     random = np.random.default_rng(5)
     command = [sys.executable, str(TOY), str(tmp_path / "whole"), "150", "6"]
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    # Compiled once for all the processes.
+    cache = {"JAX_COMPILATION_CACHE_DIR": str(tmp_path / "cache"), "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0"}
+    options = {"env": {**os.environ, **cache}}
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, **options)
     folder, recorded = tmp_path / "killed", set()
     command[2] = str(folder)
     for _ in range(3):
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, **options) as process:
             for _ in range(random.integers(1, 8)):
                 assert process.stdout.readline()
             time.sleep(0.02 * random.random())
@@ -195,5 +214,5 @@ def test_killed_at_random_moments_the_bytes_are_the_same(tmp_path):
         assert now >= recorded
         recorded = now
     assert 0 < len(recorded) < 25
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, **options)
     assert contents(folder) == contents(tmp_path / "whole")

@@ -4,7 +4,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from lensax.campaign.files import read_json
 from lensax.campaign.plan import Plan
 from lensax.campaign.run import flagged_rows
 from lensax.campaign.store import Store
@@ -105,16 +104,9 @@ def check(store: Store, progress: Callable[[int, int], None] = lambda done, tota
 
 
 def _metadata_problems(store: Store) -> list[str]:
-    """Arrays whose own metadata is not what the group says of them."""
-    group = read_json(store.folder / "zarr.json") or {}
-    described = (group.get("consolidated_metadata") or {}).get("metadata") or {}
     if not store.arrays:
         return ["the group lists no arrays"]
-    return [
-        f"{name}/zarr.json is missing or changed"
-        for name in store.arrays
-        if read_json(store.folder / name / "zarr.json") != described[name]
-    ]
+    return [f"{name}/zarr.json is missing or changed" for name in store.changed_metadata()]
 
 
 def _rate(records: list[dict[str, Any]]) -> float | None:

@@ -34,6 +34,7 @@ class Plan:
     batch_size: rows simulated side by side, None for the model's choice; part of the plan because sums may be
         ordered differently in programs compiled for other sizes.
     keep: which of "noiseless" and "noisy" are stored.
+    precision: of the simulation, "float32" or "float64".
 
     Raises `CampaignRefused` for a number out of its range or an unknown image.
     """
@@ -45,6 +46,7 @@ class Plan:
     shard_size: int
     batch_size: int | None
     keep: tuple[str, ...] = IMAGES
+    precision: str = "float32"
 
     def __post_init__(self) -> None:
         _check_range("count", self.count, 1, MAX_COUNT)
@@ -90,7 +92,9 @@ class Plan:
         values: dict[str, Any] = {}
         for field in fields(cls):
             value = attributes.get(field.name)
-            expected: Any = list if field.name == "keep" else str if field.name.startswith("configuration") else int
+            expected: Any = {"keep": list, "precision": str}.get(
+                field.name, str if field.name.startswith("configuration") else int
+            )
             open_choice = value is None and field.name == "batch_size"
             if not (isinstance(value, expected) or open_choice) or isinstance(value, bool):
                 raise CampaignRefused(f"the campaign's metadata is damaged: {field.name} is {value!r}")

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 
 from lensax.campaign.errors import CampaignError, CampaignRefused
@@ -93,6 +94,7 @@ class Work:
             fresh = Store(self.store.folder)
             if fresh.exists:
                 _refuse_other(fresh, self.plan)
+                fresh.restore_metadata()
             else:
                 self.store.create(self.layout, self.attributes)
             begin = time.monotonic()
@@ -193,6 +195,7 @@ def prepare(
         else default_shard_size(image_bytes, count),
         batch_size=batch_size if batch_size is not None or stored is None else stored.batch_size,
         keep=keep,
+        precision=str(jnp.zeros(()).dtype),
     )
     if stored:
         _refuse_other(store, plan)

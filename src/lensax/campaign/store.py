@@ -3,6 +3,7 @@
     DIR/zarr.json                  the group: configuration, prior, seed, units, versions
     DIR/<array>/c.<shard>.0.0      one file per array and shard
     DIR/.lensax/shards/<shard>.json   written last: row range, sizes, checksums, what went wrong
+    DIR/.lensax/zarr.json          a copy of the group's metadata
     DIR/.lensax/lock               held by the one writer
 
 A shard without a record does not exist: its files are drafts that the next run replaces.
@@ -62,6 +63,9 @@ class Store:
                 version = attributes["lensax_campaign"]
                 raise CampaignRefused(f"{self.folder} has layout {version!r}, this lensax reads layout {FORMAT}")
             self.attributes = attributes
+        elif self.records.is_dir() and any(self.records.iterdir()):
+            copy = self.private / "zarr.json"
+            raise CampaignRefused(f"{self.folder / 'zarr.json'} is missing or damaged; {copy} is a copy of it")
         elif self.folder.exists() and not self.folder.is_dir():
             raise CampaignRefused(f"{self.folder} is a file, not a folder")
         elif self.folder.is_dir() and any(self.folder.iterdir()) and not self.private.is_dir():
@@ -107,7 +111,8 @@ class Store:
     def create(self, layout: Layout, attributes: Mapping[str, Any]) -> None:
         """Write the empty group; its own metadata last, so that a campaign begins whole or not at all."""
         described = {"lensax_campaign": FORMAT, **layout.plan.to_attributes(), **attributes}
-        for path, content in layout.metadata(described).items():
+        files = layout.metadata(described)
+        for path, content in {f"{PRIVATE}/zarr.json": files["zarr.json"], **files}.items():
             target = self.folder / path
             target.parent.mkdir(exist_ok=True)
             write_durably(target, content, self.drafts)
@@ -115,6 +120,24 @@ class Store:
         flush_folder(self.folder.absolute().parent)
         self.attributes = described
         self.__dict__.pop("arrays", None)
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """What the group says of each of its arrays."""
+        group = read_json(self.folder / "zarr.json") or {}
+        return (group.get("consolidated_metadata") or {}).get("metadata") or {}
+
+    def changed_metadata(self) -> list[str]:
+        """The arrays whose own `zarr.json` is not what the group says of them."""
+        said = self.metadata
+        return [name for name in self.arrays if read_json(self.folder / name / "zarr.json") != said[name]]
+
+    def restore_metadata(self) -> None:
+        """Write the metadata of such arrays again."""
+        said = self.metadata
+        for name in self.changed_metadata():
+            (self.folder / name).mkdir(exist_ok=True)
+            write_json(self.folder / name / "zarr.json", said[name], self.drafts)
 
     def write_shard(self, layout: Layout, shard: int, rows: Mapping[str, np.ndarray], facts: Mapping[str, Any]) -> None:
         """Write, flush and rename the files of a shard, then record it with their checksums and the `facts`."""
@@ -149,9 +172,8 @@ class Store:
     @functools.cached_property
     def arrays(self) -> dict[str, int]:
         """The arrays with one entry per row, and their number of axes after the first."""
-        metadata = (read_json(self.folder / "zarr.json") or {}).get("consolidated_metadata") or {}
         found = {}
-        for name, described in (metadata.get("metadata") or {}).items():
+        for name, described in self.metadata.items():
             dimensions = described.get("dimension_names") or [None]
             # A name becomes a path: one from a stranger's store must not lead out of the folder.
             if dimensions[0] == "row" and NAME.fullmatch(name):

@@ -24,6 +24,8 @@ __all__ = ["app", "main"]
 UsageError: Any = typer.BadParameter.__bases__[0]
 
 DEBUG = "--debug"
+INTERRUPTED = 130
+"""What typer returns after Ctrl-C."""
 
 
 class OneLineErrors(TyperGroup):
@@ -58,6 +60,8 @@ class OneLineErrors(TyperGroup):
             if debug:
                 traceback.print_exc()
             code = say_error(describe(error), exit_code(error))
+        if code == INTERRUPTED:
+            code = say_error("interrupted", 1)
         sys.exit(code if isinstance(code, int) else 0)
 
 
