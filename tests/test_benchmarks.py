@@ -35,7 +35,8 @@ def test_lensax_is_timed_and_compared(tmp_path: Path) -> None:
     assert single["peak_bytes"] > single["start_bytes"] > 0
     written = (tmp_path / "raytrace.md").read_text()
     assert "**27 halos, 10000 rays**" in written
-    assert "float64 |" in written and "| reference |" in written
+    assert "float64 |" in written
+    assert "| reference |" in written
     assert (tmp_path / "raytrace.png").stat().st_size > 10_000
 
 
