@@ -1,14 +1,17 @@
 """How light finds its way from the source to the observer."""
 
 from lensax.raytrace.direct import Direct
+from lensax.raytrace.lattice import Corrections, Lattice
 from lensax.raytrace.maps import LensMaps, caustics, critical_curves, halo_convergence, lens_maps
 from lensax.raytrace.planes import Planes
 from lensax.raytrace.time_delay import arrival_time, fermat_potential, time_delay_distance
 from lensax.raytrace.tracer import Diagnostics, RayTracer, Trace
 
 __all__ = [
+    "Corrections",
     "Diagnostics",
     "Direct",
+    "Lattice",
     "LensMaps",
     "Planes",
     "RayTracer",

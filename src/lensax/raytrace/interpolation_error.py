@@ -1,0 +1,80 @@
+"""How wrong the cubic interpolation from the lattice is: halo by halo, and where the map itself is torn."""
+
+import jax.numpy as jnp
+
+from lensax._types import Array, Float
+
+__all__ = ["predicted_error", "tear_error"]
+
+# Fitted to the true rms errors over tiles of single halos of 1e6 to 1e10 solar masses, scale radii 0.0005" to 0.57" and
+# truncations of 3 to 22 scale radii (scatter 0.23 in ln); benchmarks/lattice.py shows how it does on whole scenes.
+_AMPLITUDE = 0.075
+_SHIFT = 0.85
+_REACH = 5.0
+_CORE = 4.0
+# The rms over a tile of two cells per side: most of the tile is further from the halo than its nearest point.
+_SEVERAL_CELLS = 0.65
+# Fitted to the tiles around the centres of power-law lenses with slopes 1.8 to 2.2 (within a factor of two).
+_TEAR = 0.05
+
+
+def predicted_error(
+    kappa_s: Float[Array, "*#shape"],
+    scale_radius: Float[Array, "*#shape"],
+    core_radius: Float[Array, "*#shape"],
+    distance: Float[Array, "*#shape"],
+    spacing: Float[Array, "*#shape"],
+    cells: int,
+) -> Float[Array, "*#shape"]:
+    """Predicted rms error over a tile of interpolating the deflection of one halo, arcsec.
+
+        e = C 4 kappa_s h^4 / [r^2 (r + 4 r_c) (1 + r / 5 r_s)^2],   r = d + 0.85 h
+
+    Args:
+        kappa_s, scale_radius, core_radius: of the halo, angles in arcsec.
+        distance: from the halo to the nearest point of the tile, d, arcsec.
+        spacing: of the nodes in the plane of the halo, h, arcsec.
+        cells: node cells along a side of the tile.
+    """
+    amplitude = 4 * _AMPLITUDE * (1.0 if cells == 1 else _SEVERAL_CELLS)
+    r = distance + _SHIFT * spacing
+    root = r * (1 + r / (_REACH * scale_radius))
+    square = spacing * spacing
+    return amplitude * kappa_s * (square * square) / (root * root * (r + _CORE * core_radius))
+
+
+def tear_error(
+    x: Float[Array, "tiles n n"],
+    y: Float[Array, "tiles n n"],
+    alpha_x: Float[Array, "tiles n n"],
+    alpha_y: Float[Array, "tiles n n"],
+    spacing: Float[Array, " tiles"],
+) -> Float[Array, " tiles"]:
+    """Predicted rms error in each tile where the map to a plane, and with it the field of its halos, is torn, arcsec.
+
+    Behind the centre of a cuspy lens neighbouring rays part: seen along the image, the smooth field of the halos jumps.
+
+        e = C G t sqrt[s / (s + t)]
+
+    with G the typical gradient of the halos' deflection, t the third difference of the nodes' positions, which is large
+    for every stencil across the tear, and s their spacing, which is large for the tile at its centre.
+
+    Args:
+        x, y: where the nodes of each tile's stencil meet the plane, arcsec.
+        alpha_x, alpha_y: how the halos of the plane deflect them, arcsec.
+        spacing: of the tile's nodes in the plane, arcsec.
+    """
+
+    def typical_step(values: Array) -> Array:
+        # The mean of roots: a few nodes beside a massive halo should not count.
+        along_y, along_x = (jnp.mean(jnp.sqrt(jnp.abs(jnp.diff(values, axis=axis)))) for axis in (1, 2))
+        return along_y**2 + along_x**2
+
+    def third_difference(values: Array) -> Array:
+        along_y, along_x = jnp.diff(values, 3, axis=1), jnp.diff(values, 3, axis=2)
+        return jnp.max(jnp.abs(along_y), axis=(1, 2)) + jnp.max(jnp.abs(along_x), axis=(1, 2))
+
+    tiny = jnp.finfo(x.dtype).tiny
+    gradient = (typical_step(alpha_x) + typical_step(alpha_y)) / (typical_step(x) + typical_step(y) + tiny)
+    third = third_difference(x) + third_difference(y)
+    return _TEAR * gradient * third * jnp.sqrt(spacing / (spacing + third + tiny))

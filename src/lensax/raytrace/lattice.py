@@ -1,0 +1,268 @@
+"""The fast ray tracer: every halo on a coarse lattice of rays, and exact corrections where interpolation would show."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, final
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from lensax._types import Array, Bool, Float, Int, PRNGKeyArray, Scalar
+from lensax.halos import HaloCatalogue
+from lensax.mass.plummer import PlummerMixture
+from lensax.raytrace.direct import Direct
+from lensax.raytrace.interpolation_error import tear_error
+from lensax.raytrace.lattice_geometry import Geometry, TileLevel
+from lensax.raytrace.lattice_layout import Layout, automatic_layout
+from lensax.raytrace.node_pass import Visited, trace_exactly
+from lensax.raytrace.packing import HaloBlocks, pack
+from lensax.raytrace.pair_list import Pairs, list_pairs
+from lensax.raytrace.pair_selection import TileBoxes, mark_pairs, pair_threshold
+from lensax.raytrace.ray_pass import HaloRows, trace_rays
+from lensax.raytrace.recursion import Rays
+from lensax.raytrace.tracer import Diagnostics, RayTracer, Trace
+
+if TYPE_CHECKING:
+    from lensax.instrument.grid import Grid
+    from lensax.scene import Scene
+
+__all__ = ["Corrections", "Lattice"]
+
+# No pair is left uncorrected whose predicted rms error exceeds this share of the tolerance: the worst ray of a tile
+# lies further off than its rms, and more than one halo may err there.
+_LARGEST_PAIR = 0.55
+# Predicted errors add with random signs; true ones exceed their sum by up to this factor (benchmarks/lattice.py).
+_SAFETY = 1.3
+# Rounding of the recursion, in units of the frame's width times the precision of a number.
+_ROUNDING = 1.0
+
+
+class LevelCorrections(eqx.Module):
+    """The corrections in the tiles of one over-sampling factor.
+
+    Fields:
+        pairs: (tile, halo) pairs, tiles counted in the level.
+        exact: tiles on whose rays every halo is summed, counted in the level.
+    """
+
+    pairs: Pairs
+    exact: Int[Array, " exact_tiles"]
+
+
+class Corrections(eqx.Module):
+    """Where a `Lattice` departs from interpolation; constants of differentiation.
+
+    Fields:
+        levels: one for each over-sampling factor of the grid.
+        wanted: pairs above the threshold on the fullest plane.
+        error_estimate: predicted rms error of the source positions over the frame, arcsec.
+        overflow: there was no room for all pairs.
+    """
+
+    levels: tuple[LevelCorrections, ...]
+    wanted: Int[Array, ""]
+    error_estimate: Scalar
+    overflow: Bool[Array, ""]
+
+
+@final
+class Lattice(RayTracer):
+    """Traces thousands of halos to a chosen accuracy, at a cost that hardly depends on over-sampling.
+
+    Every halo is summed exactly on a coarse lattice of node rays that are traced through all planes; its deflection is
+    interpolated from there to the fine rays; (tile, halo) pairs whose predicted error would show are corrected exactly,
+    and the few tiles over which the map itself is torn, at the centre of a cuspy lens, are traced exactly. The macro
+    model and the mass sheets are exact on every ray. See the page "The lattice" of the documentation.
+
+    The choice of the pairs is a constant of differentiation: gradients are those of the image that is returned.
+
+    Args:
+        tolerance: rms error of the source positions over the frame that is allowed, arcsec.
+        tile_pixels: pixels along a side of a tile; by default from grid, tolerance and population.
+        cells: cells of the lattice along a side of a tile, 1 or more; likewise.
+        capacity: room for pairs on each plane and over-sampling factor; likewise, see `calibrated`.
+        exact_tiles: tiles of each over-sampling factor that are traced exactly.
+        width: halos summed together; by default what suits the device.
+        pair_width: pairs corrected together; likewise.
+        head_room: multiplies the capacity.
+
+    Raises:
+        ValueError: a choice that is not positive.
+    """
+
+    tolerance: float = eqx.field(static=True, default=2e-5)
+    tile_pixels: int | None = eqx.field(static=True, default=None)
+    cells: int | None = eqx.field(static=True, default=None)
+    capacity: int | None = eqx.field(static=True, default=None)
+    exact_tiles: int = eqx.field(static=True, default=4)
+    width: int | None = eqx.field(static=True, default=None)
+    pair_width: int | None = eqx.field(static=True, default=None)
+    head_room: int = eqx.field(static=True, default=1)
+
+    def __check_init__(self) -> None:
+        if not 0 < self.tolerance < np.inf:
+            raise ValueError(f"tolerance: expected a positive number of arcsec, found {self.tolerance!r}")
+        for name in ("tile_pixels", "cells", "capacity", "width", "pair_width", "head_room"):
+            value = getattr(self, name)
+            if value is not None and not (isinstance(value, int) and value >= 1):
+                raise ValueError(f"{name}: expected a whole number of at least 1, found {value!r}")
+        if not (isinstance(self.exact_tiles, int) and self.exact_tiles >= 0):
+            raise ValueError(f"exact_tiles: expected a whole number of at least 0, found {self.exact_tiles!r}")
+
+    def trace(self, scene: "Scene", grid: "Grid", corrections: Corrections | None = None) -> Trace:
+        """Trace the rays of a pixel grid; arrays as `grid.positions` gives them.
+
+        Args:
+            scene: what deflects.
+            grid: the pixels, with uniform or adaptive over-sampling.
+            corrections: those to make, from `corrections`; by default they are chosen for the scene.
+        """
+        if scene.halos is None:
+            return Direct().trace(scene, grid)
+        layout = self._layout(scene.halos, grid)
+        blocks, mixture = _packed(scene.halos, layout.width)
+        visited = _visit_nodes(scene, layout.geometry, blocks, mixture)
+        if corrections is None:
+            corrections = self._choose(scene, layout, blocks, visited)
+        halos = HaloRows.from_mixture(mixture)
+        levels = [
+            _trace_level(scene, layout.geometry, level, blocks, mixture, halos, visited, chosen)
+            for level, chosen in zip(layout.geometry.levels, corrections.levels)
+        ]
+        source_x, source_y, lens_x, lens_y = (
+            layout.geometry.to_grid([getattr(rays, name) for rays in levels]) for name in ("x", "y", "lens_x", "lens_y")
+        )
+        diagnostics = Diagnostics(
+            error_estimate=corrections.error_estimate,
+            pairs=corrections.wanted,
+            capacity=jnp.asarray(layout.capacity, jnp.int32),
+            overflow=corrections.overflow | scene.halos.overflow | (blocks.missing > 0),
+            halos_per_plane=scene.halos.counts.astype(jnp.int32),
+        )
+        return Trace(source_x, source_y, lens_x, lens_y, diagnostics)
+
+    def trace_at(self, scene: "Scene", x: Any, y: Any, every_plane: bool = False) -> Trace:
+        """Trace rays that start at any image positions: exactly, since they have no lattice."""
+        return Direct().trace_at(scene, x, y, every_plane)
+
+    def corrections(self, scene: "Scene", grid: "Grid") -> Corrections:
+        """The corrections that `trace` would make: hand them to `trace` to keep them while the scene changes a little.
+
+        A function of the scene with frozen corrections is smooth, which finite differences and some samplers need.
+
+        Raises:
+            ValueError: a scene without halos, which needs none.
+        """
+        if scene.halos is None:
+            raise ValueError("corrections: the scene has no halos, nothing is interpolated")
+        layout = self._layout(scene.halos, grid)
+        blocks, mixture = _packed(scene.halos, layout.width)
+        return self._choose(scene, layout, blocks, _visit_nodes(scene, layout.geometry, blocks, mixture))
+
+    def calibrated(
+        self, draw: Callable[[PRNGKeyArray], "Scene"], grid: "Grid", key: PRNGKeyArray, draws: int = 64
+    ) -> "Lattice":
+        """The same tracer with a capacity that suits a population: what `draws` of its scenes want, and 30% more.
+
+        Args:
+            draw: a scene from a random key, pure.
+            grid: the pixels that are going to be traced, `instrument.padded_grid` for a simulator.
+            key: a random key.
+            draws: scenes.
+        """
+
+        @eqx.filter_jit
+        def wanted(keys: Any) -> Array:
+            return lax.map(lambda key: self.corrections(draw(key), grid).wanted, keys)
+
+        found = np.asarray(wanted(jax.random.split(key, draws)))
+        # Beyond the largest of the draws: rare universes want more than any of a few.
+        most = max(1.3 * found.max(), found.mean() + 6 * found.std())
+        return dataclasses.replace(self, capacity=int(np.ceil(most)), head_room=1)
+
+    def enlarged(self) -> "Lattice":
+        """The same tracer with room for twice as many pairs."""
+        return dataclasses.replace(self, head_room=2 * self.head_room)
+
+    def _layout(self, halos: HaloCatalogue, grid: "Grid") -> Layout:
+        return automatic_layout(self, grid, halos.n_planes, halos.n_slots)
+
+    def _choose(self, scene: "Scene", layout: Layout, blocks: HaloBlocks, visited: Visited) -> Corrections:
+        """Choose the exact tiles, then the pairs in the others, so that what is left stays within the tolerance."""
+        visited, blocks = lax.stop_gradient((visited, blocks))
+        geometry, dtype = layout.geometry, scene.dtype
+        n_planes = scene.planes.n_planes
+        boxes = _boxes(geometry, visited)
+        torn = _torn(geometry, visited, boxes)
+        levels, wanted, square = [], jnp.zeros((), jnp.int32), jnp.zeros((), dtype)
+        overflow = jnp.zeros((), bool)
+        for level in geometry.levels:
+            share = jnp.asarray(level.coverage / geometry.n_pixels * geometry.tile_pixels**2, dtype)
+            level_torn = torn[level.tiles]
+            n_exact = min(self.exact_tiles, len(level.tiles))
+            exact = lax.top_k(level_torn, n_exact)[1].astype(jnp.int32)
+            active = jnp.ones(len(level.tiles), bool).at[exact].set(False)
+            level_boxes = boxes.tiles(level.tiles)
+            weights = jnp.where(active, share, 0)
+            tear = jnp.sum(weights * level_torn**2)
+            part = jnp.sum(weights) * self.tolerance**2
+            budget = jnp.maximum(part - tear, 0.25 * part) / _SAFETY**2
+            threshold = pair_threshold(blocks, level_boxes, weights, _LARGEST_PAIR * self.tolerance, budget)
+            marked = mark_pairs(blocks, level_boxes, active, threshold, layout.capacity)
+            pairs = list_pairs(marked.words, blocks.plane, n_planes, layout.pair_blocks, layout.pair_width)
+            levels.append(LevelCorrections(pairs, exact))
+            wanted = jnp.maximum(wanted, jnp.max(marked.wanted))
+            overflow = overflow | jnp.any(marked.wanted > layout.capacity)
+            square = square + tear + _SAFETY**2 * jnp.sum(weights * marked.rest)
+        rounding = _ROUNDING * jnp.finfo(dtype).eps * max(geometry.grid.shape) * geometry.grid.pixel_scale
+        return Corrections(tuple(levels), wanted, jnp.sqrt(square + rounding**2), overflow)
+
+
+def _packed(halos: HaloCatalogue, width: int) -> tuple[HaloBlocks, PlummerMixture]:
+    blocks = pack(halos, width)
+    return blocks, jax.vmap(PlummerMixture.from_halo)(blocks.halos)
+
+
+def _visit_nodes(scene: "Scene", geometry: Geometry, blocks: HaloBlocks, mixture: PlummerMixture) -> Visited:
+    """Trace the nodes; leaves (n_planes, m_y, m_x)."""
+    x, y = geometry.nodes(scene.dtype)
+    _, visited = trace_exactly(scene, blocks, mixture, x.reshape(-1), y.reshape(-1), keep=True)
+    return jax.tree.map(lambda leaf: leaf.reshape(-1, *geometry.node_shape), visited)
+
+
+def _boxes(geometry: Geometry, visited: Visited) -> TileBoxes:
+    (left, right), (low, high) = jax.vmap(geometry.boxes)(visited.x), jax.vmap(geometry.boxes)(visited.y)
+    half_x, half_y = 0.5 * (right - left), 0.5 * (high - low)
+    spacing = jnp.maximum(half_x, half_y) * (2 / geometry.cells)
+    return TileBoxes(0.5 * (left + right), 0.5 * (low + high), half_x, half_y, spacing, geometry.cells)
+
+
+def _torn(geometry: Geometry, visited: Visited, boxes: TileBoxes) -> Float[Array, " tiles"]:
+    """Predicted rms error of every tile where the map is torn, all planes together, arcsec."""
+    cut = jax.vmap(geometry.stencils)
+    errors = jax.vmap(tear_error)(
+        cut(visited.x), cut(visited.y), cut(visited.alpha_x), cut(visited.alpha_y), boxes.spacing
+    )
+    return jnp.sqrt(jnp.sum(errors**2, axis=0))
+
+
+def _trace_level(
+    scene: "Scene",
+    geometry: Geometry,
+    level: TileLevel,
+    blocks: HaloBlocks,
+    mixture: PlummerMixture,
+    halos: HaloRows,
+    visited: Visited,
+    chosen: LevelCorrections,
+) -> Rays:
+    """The rays of a level's tiles: with corrections in all, exactly in some."""
+    rays = trace_rays(scene, geometry, level, halos, visited, chosen.pairs)
+    if chosen.exact.shape[0] == 0:
+        return rays
+    x, y = (start[chosen.exact] for start in geometry.rays(level, scene.dtype))
+    exactly, _ = trace_exactly(scene, blocks, mixture, x.reshape(-1), y.reshape(-1))
+    return jax.tree.map(lambda all_, some: all_.at[chosen.exact].set(some.reshape(x.shape)), rays, exactly)

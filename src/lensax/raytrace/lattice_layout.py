@@ -1,0 +1,77 @@
+"""The automatic choices of the lattice: its spacing, its tiles, and the room for pairs."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import jax
+import numpy as np
+
+from lensax.raytrace.lattice_geometry import Geometry
+
+if TYPE_CHECKING:
+    from lensax.instrument.grid import Grid
+    from lensax.raytrace.lattice import Lattice
+
+__all__ = ["Layout", "automatic_layout"]
+
+# Node spacing that balances the cost of the nodes, ~ h^-2, with that of the pairs, ~ rays h^(8/3) threshold^(-2/3):
+# arcsec at 16 rays in a pixel of 0.05", a tolerance of 2e-5" and a thousand halos.
+_SPACING = 0.2
+_RAYS, _TOLERANCE, _HALOS = (4 / 0.05) ** 2, 2e-5, 1000
+_SMALLEST_SPACING, _LARGEST_SPACING = 0.05, 0.25
+# More tiles than that take several cells each: the table of predicted errors grows with the tiles.
+_MANY_TILES = 1200
+# Pairs on a plane, per slot of the catalogue and in tiles around massive halos.
+_PAIRS_PER_SLOT = 8
+_TILES_FOR_MASSIVE_HALOS = 2
+# Slots are chosen with head-room: about this share of them is filled.
+_FILLED = 0.6
+# (halos summed together, pairs corrected together): what fits the caches of a CPU, what fills an accelerator.
+_ON_CPU, _ON_ACCELERATOR = (32, 64), (128, 256)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Every static choice of a lattice.
+
+    Fields:
+        geometry: nodes and tiles.
+        capacity: pairs on each plane.
+        width: halos in a block.
+        pair_width: pairs in a block.
+    """
+
+    geometry: Geometry
+    capacity: int
+    width: int
+    pair_width: int
+
+    @property
+    def pair_blocks(self) -> int:
+        """Blocks of pairs on each plane."""
+        return self.capacity // self.pair_width
+
+
+def automatic_layout(lattice: "Lattice", grid: "Grid", n_planes: int, n_slots: int) -> Layout:
+    """What the user did not choose, from the tolerance, the grid and the slots of the catalogue."""
+    geometry = _geometry(lattice, grid, n_planes * n_slots * _FILLED)
+    width, pair_width = _ON_CPU if jax.default_backend() == "cpu" else _ON_ACCELERATOR
+    width = min(lattice.width or width, n_slots)
+    pair_width = lattice.pair_width or pair_width
+    wanted = lattice.capacity or _PAIRS_PER_SLOT * n_slots + _TILES_FOR_MASSIVE_HALOS * geometry.n_tiles
+    possible = n_slots * max(len(level.tiles) for level in geometry.levels)
+    capacity = min(wanted * lattice.head_room, possible)
+    pair_width = min(pair_width, capacity)
+    return Layout(geometry, -(-capacity // pair_width) * pair_width, width, pair_width)
+
+
+def _geometry(lattice: "Lattice", grid: "Grid", n_halos: float) -> Geometry:
+    factor = max(level.factor for level in grid.levels)
+    rays = (factor / grid.pixel_scale) ** 2
+    spacing = _SPACING * (rays / _RAYS) ** -0.2 * (lattice.tolerance / _TOLERANCE) ** 0.15
+    spacing = spacing * max(n_halos / _HALOS, 1.0) ** -0.2
+    spacing = float(np.clip(spacing, _SMALLEST_SPACING, _LARGEST_SPACING))
+    tiles = grid.shape[0] * grid.shape[1] * (grid.pixel_scale / spacing) ** 2
+    cells = lattice.cells or (2 if tiles > _MANY_TILES else 1)
+    tile_pixels = lattice.tile_pixels or max(1, round(cells * spacing / grid.pixel_scale))
+    return Geometry(grid, tile_pixels, cells)

@@ -1,0 +1,156 @@
+"""Which halos need an exact correction in which tiles."""
+
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from lensax._types import Array, Bool, Float, Int, Scalar
+from lensax.mass import Halo
+from lensax.raytrace.interpolation_error import predicted_error
+from lensax.raytrace.packing import HaloBlocks
+
+__all__ = ["WORD", "Marked", "TileBoxes", "mark_pairs", "pair_threshold"]
+
+# Tiles are marked by the bits of words.
+WORD = 32
+# The threshold is sought on a sample of the tiles, by bisection between the largest and this share of it.
+_SAMPLE = 48
+_SMALLEST_SHARE = 1 / 256
+_BISECTIONS = 8
+
+
+class TileBoxes(eqx.Module):
+    """The box around each tile's nodes on every plane, and their spacing: leaves (n_planes, n_tiles), arcsec."""
+
+    center_x: Float[Array, "*planes tiles"]
+    center_y: Float[Array, "*planes tiles"]
+    half_x: Float[Array, "*planes tiles"]
+    half_y: Float[Array, "*planes tiles"]
+    spacing: Float[Array, "*planes tiles"]
+    cells: int = eqx.field(static=True)
+
+    def tiles(self, index: np.ndarray) -> "TileBoxes":
+        """The boxes of some of the tiles."""
+        return jax.tree.map(lambda leaf: leaf[:, index], self)
+
+
+class Marked(eqx.Module):
+    """Pairs whose predicted error exceeds a threshold.
+
+    Fields:
+        words: a bit for each tile, a row for each halo, (n_blocks, width, n_words).
+        counts: pairs on each plane, (n_planes,).
+        wanted: the same before the threshold was raised until they fit the capacity.
+        rest: sum over the unmarked halos of their squared errors, for each tile, arcsec^2.
+    """
+
+    words: Array
+    counts: Int[Array, " planes"]
+    wanted: Int[Array, " planes"]
+    rest: Float[Array, " tiles"]
+
+
+def block_errors(halos: Halo, boxes: TileBoxes) -> Float[Array, "halos tiles"]:
+    """Predicted error of every halo of a block, leaves (width,), in every tile of its plane, leaves (n_tiles,)."""
+    gap_x = jnp.maximum(jnp.abs(boxes.center_x[None] - halos.center_x[:, None]) - boxes.half_x[None], 0)
+    gap_y = jnp.maximum(jnp.abs(boxes.center_y[None] - halos.center_y[:, None]) - boxes.half_y[None], 0)
+    return predicted_error(
+        halos.kappa_s[:, None],
+        halos.scale_radius[:, None],
+        halos.core_radius[:, None],
+        jnp.sqrt(gap_x * gap_x + gap_y * gap_y),
+        boxes.spacing[None],
+        boxes.cells,
+    )
+
+
+def pair_threshold(
+    blocks: HaloBlocks, boxes: TileBoxes, weights: Float[Array, " tiles"], largest: float, budget: Scalar
+) -> Scalar:
+    """The largest threshold that leaves a mean square error within the budget, from a sample of the tiles, arcsec.
+
+    Args:
+        blocks: the halos.
+        boxes: the tiles.
+        weights: share of each tile in the mean, 0 for tiles that are traced exactly.
+        largest: the threshold is no larger than that, arcsec.
+        budget: mean square error over the frame that pairs below the threshold may cause together, arcsec^2.
+    """
+    n_tiles, dtype = weights.shape[0], weights.dtype
+    sample = np.sort(np.random.default_rng(0).permutation(n_tiles)[:_SAMPLE])
+    sampled = boxes.tiles(sample)
+    rows = jax.tree.map(lambda leaf: leaf[blocks.plane], sampled)
+    square = jax.vmap(block_errors)(blocks.halos, rows) ** 2
+    share = weights[sample] / jnp.maximum(jnp.sum(weights[sample]), jnp.finfo(dtype).tiny)
+    weighted = square * share[None, None]
+
+    def left(threshold: Array) -> Array:
+        return jnp.sum(jnp.where(square > threshold**2, 0, weighted))
+
+    def bisect(_: Any, bounds: tuple[Array, Array]) -> tuple[Array, Array]:
+        low, high = bounds
+        middle = jnp.sqrt(low * high)
+        fits = left(middle) <= budget
+        return jnp.where(fits, middle, low), jnp.where(fits, high, middle)
+
+    top = jnp.asarray(largest, dtype)
+    low, _ = lax.fori_loop(0, _BISECTIONS, bisect, (top * _SMALLEST_SHARE, top))
+    return jnp.where(left(top) <= budget, top, low)
+
+
+def mark_pairs(
+    blocks: HaloBlocks, boxes: TileBoxes, active: Bool[Array, " tiles"], threshold: Scalar, capacity: int
+) -> Marked:
+    """Mark the pairs above the threshold; on planes with more than `capacity` of them it is doubled until they fit.
+
+    Args:
+        blocks: the halos.
+        boxes: the tiles.
+        active: tiles in which pairs count.
+        threshold: predicted error, arcsec.
+        capacity: room for pairs on each plane.
+    """
+    n_planes, n_tiles = boxes.spacing.shape
+    width = blocks.halos.kappa_s.shape[1]
+    n_words = -(-n_tiles // WORD)
+    places = jnp.arange(WORD, dtype=jnp.uint32)[None, None]
+
+    def mark(level: Array) -> tuple[Array, Array, Array]:
+        def block(rest: Array, row: tuple) -> tuple[Array, tuple[Array, Array]]:
+            halos, plane, filled = row
+
+            def count(rest: Array) -> tuple[Array, tuple[Array, Array]]:
+                error = block_errors(halos, jax.tree.map(lambda leaf: leaf[plane], boxes))
+                error = jnp.where(active[None], error, 0)
+                above = error > threshold * level[plane]
+                rest = rest + jnp.sum(jnp.where(above, 0, error * error), axis=0)
+                bits = jnp.pad(above, ((0, 0), (0, n_words * WORD - n_tiles))).reshape(width, n_words, WORD)
+                words = jnp.sum(bits.astype(jnp.uint32) << places, axis=-1, dtype=jnp.uint32)
+                return rest, (words, jnp.sum(above, dtype=jnp.int32))
+
+            def skip(rest: Array) -> tuple[Array, tuple[Array, Array]]:
+                return rest, (jnp.zeros((width, n_words), jnp.uint32), jnp.zeros((), jnp.int32))
+
+            return lax.cond(filled, count, skip, rest)
+
+        start = jnp.zeros(n_tiles, boxes.spacing.dtype)
+        rest, (words, numbers) = lax.scan(block, start, (blocks.halos, blocks.plane, blocks.filled))
+        return words, jnp.zeros(n_planes, jnp.int32).at[blocks.plane].add(numbers), rest
+
+    def again(state: tuple) -> tuple:
+        level, _, counts, _, wanted, first = state
+        level = jnp.where(counts > capacity, jnp.where(first, level, 2 * level), level)
+        words, counts, rest = mark(level)
+        return level, words, counts, rest, jnp.where(first, counts, wanted), jnp.zeros((), bool)
+
+    # The first pass is one of the loop's, so that it is compiled once: it starts as if nothing had fitted.
+    unit = jnp.ones(n_planes, boxes.spacing.dtype)
+    unmarked = jnp.zeros((*blocks.halos.kappa_s.shape, n_words), jnp.uint32)
+    too_many = jnp.full(n_planes, capacity + 1, jnp.int32)
+    state = (unit, unmarked, too_many, jnp.zeros(n_tiles, unit.dtype), too_many, jnp.ones((), bool))
+    _, words, counts, rest, wanted, _ = lax.while_loop(lambda state: jnp.any(state[2] > capacity), again, state)
+    return Marked(words, counts, wanted, rest)

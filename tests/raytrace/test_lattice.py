@@ -1,0 +1,81 @@
+"""The lattice against the exact tracer: its accuracy, and its own estimate of it."""
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from lattice_scenes import REDSHIFTS, SLOTS, assert_accurate, errors, lattice_scene, population, random_scene, with_halo
+
+from lensax._types import cast
+from lensax.raytrace import Lattice
+
+TOLERANCE = 2e-5
+
+
+@pytest.mark.parametrize("dtype", [jnp.float64, jnp.float32])
+@pytest.mark.parametrize("count", [0, 30, 500])
+def test_error_within_tolerance(count, dtype):
+    scene = cast(random_scene(count, seed=count), dtype)
+    _, diagnostics = assert_accurate(scene)
+    assert diagnostics.error_estimate.dtype == dtype
+    assert float(diagnostics.error_estimate) <= 1.1 * TOLERANCE
+    np.testing.assert_array_equal(diagnostics.halos_per_plane, scene.halos.counts)
+    if count == 500:
+        assert 0 < int(diagnostics.pairs) <= int(diagnostics.capacity)
+
+
+def test_corrections_are_what_makes_it_accurate():
+    scene = with_halo(random_scene(), 1e9, 0.3, 0.5)
+    error, _, _ = errors(scene, Lattice(tolerance=1.0, tile_pixels=4, cells=1, exact_tiles=0))
+    assert np.sqrt(np.mean(error**2)) > 5 * TOLERANCE
+
+
+def test_error_falls_with_the_tolerance():
+    tracer = Lattice(tolerance=TOLERANCE / 10)
+    rms, _ = assert_accurate(random_scene(300), tracer)
+    assert rms < TOLERANCE / 10
+
+
+ADVERSARIAL = {
+    "halo on a ray": dict(mass=1e9, x=0.0125, y=0.5125),
+    "halo on a node": dict(mass=1e9, x=0.2, y=0.4),
+    "halo on a tile's edge": dict(mass=1e9, x=0.2, y=0.31),
+    "halo outside of the frame": dict(mass=1e9, x=1.05, y=0.1),
+    "halo at the frame's corner": dict(mass=1e9, x=-1.0, y=1.0),
+    "compact collapsed halo": dict(mass=1e8, x=0.33, y=-0.42, collapse=0.002, plane=2),
+    "collapsed halo behind the lens": dict(mass=1e8, x=0.05, y=-0.04, collapse=0.01, plane=7),
+    "massive perturber": dict(mass=1e11, x=0.6, y=-0.5, concentration=9.0),
+    "massive perturber behind the lens": dict(mass=1e10, x=0.1, y=0.05, plane=6, concentration=9.0),
+    "cored massive perturber": dict(mass=1e10, x=-0.5, y=0.2, core=0.5, plane=1),
+}
+
+
+@pytest.mark.parametrize("case", ADVERSARIAL)
+def test_adversarial_halos(case):
+    assert_accurate(with_halo(random_scene(seed=5), **ADVERSARIAL[case]))
+
+
+@pytest.mark.parametrize("center", [(0.0, 0.0), (0.025, 0.025), (0.1, 0.1)])
+@pytest.mark.parametrize("slope", [1.8, 2.3])
+def test_torn_centre(center, slope):
+    assert_accurate(random_scene(seed=6, center=center, slope=slope))
+
+
+def test_planes_without_halos():
+    table = population(200, 1, half_width=1.5)
+    kept = np.isin(table["redshift"], (REDSHIFTS[2], REDSHIFTS[6]))
+    scene = lattice_scene({name: column[kept] for name, column in table.items()}, slots=SLOTS, einstein_radius=0.6)
+    assert_accurate(scene)
+
+
+def test_sheets_are_exact():
+    scene = random_scene(0, sheets=np.linspace(-0.02, 0.02, 9))
+    error, _, diagnostics = errors(scene)
+    assert error.max() < 1e-14
+    assert int(diagnostics.pairs) == 0
+
+
+def test_without_a_catalogue():
+    scene = random_scene().without_halos()
+    error, _, diagnostics = errors(scene)
+    assert error.max() < 1e-14
+    assert float(diagnostics.error_estimate) == 0.0
