@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from lensax.instrument import AdaptiveOverSample, Grid
 
 
-@settings(deadline=None, max_examples=30)
+@settings(deadline=None, max_examples=15)
 @given(st.integers(1, 9), st.integers(1, 9), st.floats(0.01, 1.0), st.integers(1, 5))
 def test_positions_follow_the_convention(n_y, n_x, scale, over_sample):
     grid = Grid((n_y, n_x), scale, over_sample)

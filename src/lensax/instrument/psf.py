@@ -73,7 +73,8 @@ def _integrate(profile: Callable[[Array], Array], half: int, step: float, dtype:
     positions = jnp.asarray((np.arange(half + 1)[:, None] + 0.5 * nodes) * step, dtype).reshape(-1)
     quadrant = profile(positions[:, None] ** 2 + positions[None, :] ** 2)
     blocks = quadrant.reshape(half + 1, _NODES, half + 1, _NODES)
-    quarter = jnp.einsum("ainj,i,j->an", blocks, *(jnp.asarray(weights, dtype),) * 2)
+    area = jnp.asarray(weights[None, :, None, None] * weights, dtype)
+    quarter = (blocks * area).sum((1, 3))
     mirrored = jnp.concatenate([quarter[:0:-1], quarter])
     return jnp.concatenate([mirrored[:, :0:-1], mirrored], axis=1)
 
