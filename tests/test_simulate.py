@@ -20,7 +20,8 @@ from lensax.parameters import Prior
 COSMOLOGY = lx.cosmology.FlatLambdaCDM(70.0, 0.3)
 PLANES = lx.raytrace.Planes([0.3, 0.5], 0.5, 1.5, COSMOLOGY)
 INSTRUMENT = lx.Instrument((24, 20), 0.1, lx.psf.Gaussian(0.15), 1000.0, sky_level=0.1, over_sample=2)
-SIMULATOR = lx.Simulator(INSTRUMENT, lx.raytrace.Direct())
+# The closed forms of halos take long to compile, and are tested with the tracer.
+SIMULATOR = lx.Simulator(INSTRUMENT, lx.raytrace.Direct(closed_form=False))
 
 
 class Recipe(eqx.Module):
@@ -70,9 +71,9 @@ def test_the_image_is_what_its_parts_say(scene):
 def test_lens_light_is_seen_through_the_foreground(scene):
     light = lx.light.Gaussian(3.0, 0.2, 0.0, 0.0, 0.0, 0.0)
     front = dataclasses.replace(scene, source=(), lens_light=(light,))
-    trace = lx.raytrace.Direct().trace(front, INSTRUMENT.padded_grid)
+    trace = SIMULATOR.tracer.trace(front, INSTRUMENT.padded_grid)
     expected = INSTRUMENT.observe(light.surface_brightness(trace.lens_x, trace.lens_y))
-    np.testing.assert_allclose(SIMULATOR.noiseless(front), expected, rtol=1e-12)
+    np.testing.assert_allclose(SIMULATOR.noiseless(front), expected, atol=1e-12 * float(expected.max()))
     unlensed = SIMULATOR.noiseless(front.without_halos())
     assert np.abs(np.asarray(unlensed - expected)).max() > 1e-4 * float(expected.max())
 
@@ -149,7 +150,7 @@ def test_one_compilation_for_all_values(model, monkeypatch):
     original = simulate.Scene.dtype.fget
     monkeypatch.setattr(simulate.Scene, "dtype", property(lambda self: traces.append(1) or original(self)))
     key = jax.random.key(6)
-    fresh = lx.ForwardModel(model.prior, Recipe(), lx.Simulator(INSTRUMENT, lx.raytrace.Direct(chunk=512)))
+    fresh = lx.ForwardModel(model.prior, Recipe(), lx.Simulator(INSTRUMENT, lx.raytrace.Direct(closed_form=False, chunk=512)))
     fresh({"einstein_radius": 0.8, "strength": 0.01}, key)
     first = len(traces)
     assert first > 0
@@ -172,7 +173,7 @@ def test_stream_never_repeats(model):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"strenght": 1.0}, r"unknown \['strenght'\]"),
+        ({"strenght": 1.0}, "'strenght'; did you mean 'strength'"),
         ({"strength": np.zeros(3)}, r"theta\['strength'\]: expected a scalar, found shape \(3,\)"),
     ],
 )
@@ -182,7 +183,7 @@ def test_a_wrong_theta_is_named(model, theta, change, message):
 
 
 def test_missing_parameters_are_named(model):
-    with pytest.raises(ValueError, match=r"missing \['strength'\]"):
+    with pytest.raises(ValueError, match="lacks the free parameter.* strength"):
         model({"einstein_radius": 1.0}, jax.random.key(0))
 
 
