@@ -14,6 +14,7 @@ PYTHON = re.compile(r"^```python([^\n]*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 YAML = re.compile(r"^```yaml\n(.*?)^```", re.MULTILINE | re.DOTALL)
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 RING = "requires=ring"  # marks a program that needs the images of the example
+CAMPAIGN = "requires=campaign"  # marks a program that reads what `lensax simulate` has made
 
 
 def name(page: Path) -> str:
@@ -48,12 +49,28 @@ def run(page: Path, program: str, folder: Path) -> None:
     assert done.returncode == 0, f"{name(page)}:\n{done.stderr[-3000:]}"
 
 
-@pytest.mark.parametrize("page", [page for page in WITH_CODE if RING not in programs(page)[1]], ids=name)
+def pages(needs: str | None) -> list[Path]:
+    """Pages whose programs need this, or nothing."""
+    return [
+        page for page in WITH_CODE if (needs in programs(page)[1] if needs else "requires" not in programs(page)[1])
+    ]
+
+
+@pytest.mark.parametrize("page", pages(None), ids=name)
 def test_program_of_page_runs(page: Path) -> None:
     run(page, programs(page)[0], ROOT)
 
 
-@pytest.mark.parametrize("page", [page for page in WITH_CODE if RING in programs(page)[1]], ids=name)
+@pytest.mark.parametrize("page", pages(CAMPAIGN), ids=name)
+def test_program_of_page_runs_on_a_campaign(page: Path, tmp_path: Path) -> None:
+    configuration = tmp_path / "configuration.yaml"
+    configuration.write_text(CONFIGURATIONS[0][2])
+    command = [sys.executable, "-m", "lensax", "simulate", str(configuration), "--count", "2", "--out", "output/first"]
+    subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, timeout=300)
+    run(page, programs(page)[0], tmp_path)
+
+
+@pytest.mark.parametrize("page", pages(RING), ids=name)
 def test_program_of_page_runs_on_the_ring(page: Path, shared: Path, tmp_path: Path) -> None:
     (tmp_path / "ring").symlink_to(shared / "data" / "hst_f390w_ring")
     run(page, programs(page)[0], tmp_path)
@@ -81,6 +98,7 @@ def test_commands_and_files_of_page_exist(page: Path) -> None:
     text = page.read_text()
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     assert set(re.findall(r"(?:`|^)make ([a-z-]+)", text, re.MULTILINE)) <= targets
+    text = re.sub(r"^--8<--.*$", "", text, flags=re.MULTILINE)  # measurements are included where they have been made
     named = re.findall(r"(?:configs|benchmarks|tests|docs|src)/[\w/-]+(?:\.\w+)?", text)
     assert [path for path in named if not (ROOT / path).exists()] == []
 
