@@ -113,35 +113,38 @@ def summary(cosmology, z):
     )
 
 
-@pytest.mark.parametrize("field", ["H0", "Om0", "Tcmb0", "Neff", "m_nu", "z"])
-def test_gradient_is_the_finite_difference(field):
-    parameters = {"H0": 67.74, "Om0": 0.3075, "Tcmb0": 2.7255, "Neff": 3.046, "m_nu": 0.06, "z": 0.5}
+def test_gradient_is_the_finite_difference():
+    point = np.array([67.74, 0.3075, 2.7255, 3.046, 0.06, 0.5])  # H0, Om0, Tcmb0, Neff, m_nu, z
 
     @jax.jit
-    def function(value):
-        values = parameters | {field: value}
-        return summary(FlatLambdaCDM(**{k: v for k, v in values.items() if k != "z"}), values["z"])
+    def function(point):
+        return summary(FlatLambdaCDM(*point[:5]), point[5])
 
-    value = parameters[field]
-    step = 1e-4 * value
+    def difference(step):
+        return (function(point + step) - function(point - step)) / (2 * np.max(step))
 
-    def difference(h):
-        return (function(value + h) - function(value - h)) / (2 * h)
+    finite = [(4 * difference(step) - difference(2 * step)) / 3 for step in np.diag(1e-4 * point)]
+    np.testing.assert_allclose(jax.jit(jax.grad(function))(point), finite, rtol=1e-6)
+    np.testing.assert_allclose(jax.jit(jax.jacfwd(function))(point), finite, rtol=1e-6)
 
-    finite = (4 * difference(step) - difference(2 * step)) / 3
-    np.testing.assert_allclose(jax.grad(function)(value), finite, rtol=1e-6)
-    np.testing.assert_allclose(jax.jacfwd(function)(value), finite, rtol=1e-6)
+
+@jax.jit
+def gradients(cosmology, z):
+    """Of everything in parameters and redshift, and of what is defined there at redshift 0."""
+
+    def at_zero(z):
+        return cosmology.comoving_distance(z) + cosmology.age(z)
+
+    return jax.grad(summary, (0, 1))(cosmology, z), jax.grad(at_zero)(jnp.zeros_like(z))
 
 
 @pytest.mark.parametrize("dtype", [jnp.float32, jnp.float64])
-@pytest.mark.parametrize(
-    "cosmology", [FlatLambdaCDM(70.0, 0.3), FlatLambdaCDM(70.0, 0.3, 2.7, m_nu=(0.0, 0.0, 0.0)), Planck18]
-)
-def test_gradients_are_finite_without_radiation_or_neutrino_masses(cosmology, dtype):
-    gradient = jax.jit(jax.grad(summary))(cast(cosmology, dtype), jnp.asarray(0.5, dtype))
-    assert all(np.all(np.isfinite(leaf)) for leaf in jax.tree.leaves(gradient))
-    slope = jax.jit(jax.grad(lambda z: cosmology.comoving_distance(z) + cosmology.age(z)))(jnp.asarray(0.0, dtype))
-    assert np.isfinite(slope)
+@pytest.mark.parametrize("masses", [0.0, (0.0, 0.0, 0.06)])
+@pytest.mark.parametrize("temperature", [0.0, 2.7])
+def test_gradients_are_finite_without_radiation_or_neutrino_masses(temperature, masses, dtype):
+    cosmology = cast(FlatLambdaCDM(70.0, 0.3, temperature, m_nu=masses), dtype)
+    found = gradients(cosmology, jnp.asarray(0.5, dtype))
+    assert all(np.all(np.isfinite(leaf)) for leaf in jax.tree.leaves(found))
 
 
 def test_any_shape_and_any_transform():

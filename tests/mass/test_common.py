@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from battery import Case
 
-from lensax.mass import ExternalShear, MassSheet, PointMass, PowerLaw
+from lensax.mass import ExternalShear, Halo, MassSheet, PointMass, PowerLaw
 
 
 def everything(profile, x, y):
@@ -18,6 +18,11 @@ def mass(name, profile, radii, **known):
     return Case(name, profile, everything, radii, **({"float32": (2e-6, 2e-6, 2e-6, 2e-6)} | known))
 
 
+def halo(name, fixed, *numbers, radii=(0.03, 0.1, 0.5)):
+    # The potential is what is least well conditioned: time delays are for float64.
+    return mass(f"halo: {name}", Halo(*numbers), radii, float32=(5e-6, 5e-6, 1e-4, 1e-3), fixed=fixed)
+
+
 CASES = [
     mass("isothermal sphere", PowerLaw(1.2, 2.0), (0.01, 1.2, 20.0)),
     mass("isothermal ellipse", PowerLaw(1.2, 2.0, 0.1, -0.05, 0.02, -0.03), (0.01, 1.2, 20.0)),
@@ -26,6 +31,13 @@ CASES = [
     mass("shear", ExternalShear(0.05, -0.03), (0.01, 1.0, 20.0)),
     mass("sheet", MassSheet(-0.02), (0.01, 1.0, 20.0)),
     mass("point", PointMass(0.5, 0.02, -0.03), (0.01, 0.5, 20.0), float32=(2e-6, 2e-6)),
+    halo("NFW", ("truncation_radius", "core_radius"), 0.05, 0.1, np.inf, 0.0, 0.02, -0.03),
+    halo("truncated", ("core_radius",), 0.05, 0.1, 0.5, 0.0, 0.02, -0.03),
+    halo("cored", ("truncation_radius",), 0.05, 0.1, np.inf, 0.03, 0.02, -0.03),
+    halo("truncated and cored", (), 0.05, 0.1, 0.5, 0.03, 0.02, -0.03),
+    halo("collapsed", (), 3.0, 0.01, 0.03, 0.0005, 0.02, -0.03, radii=(0.0005, 0.01, 0.03)),
+    halo("empty slot", ("core_radius",), 0.0, 1.0, 1.0, 0.0, 40.0, -30.0),
+    halo("large core", (), 0.05, 0.1, 0.03, 0.08, 0.02, -0.03, radii=(0.03, 0.08, 0.1)),
 ]
 FIRST_OF_ITS_CLASS = list({type(case.profile): case for case in reversed(CASES)}.values())
 

@@ -135,7 +135,7 @@ class Halo(MassProfile):
         self, x: Float[Array, "*shape"], y: Float[Array, "*shape"]
     ) -> tuple[Float[Array, "*shape"], Float[Array, "*shape"]]:
         dx, dy, radius, core_fraction, tau = self._scaled(x, y)
-        slope = 4.0 * self.kappa_s * self.scale_radius * projected_mass(radius, core_fraction, tau) / radius**2
+        slope = 4.0 * self.kappa_s * self.scale_radius * (projected_mass(radius, core_fraction, tau) / radius / radius)
         return slope * dx, slope * dy
 
     def convergence(self, x: Float[Array, "*shape"], y: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
