@@ -32,11 +32,10 @@ def build(configuration: "Configuration") -> tuple[Prior, Recipe, Simulator]:
     """
     settings: Any = configuration.settings
     parameters = configuration.parameters
-    with configuration.blame(("cosmology",)):
+    with configuration.blame(("cosmology", settings.cosmology.name)):
         cosmology = settings.cosmology.section.make()
-    with configuration.blame(("instrument",)):
-        instrument = settings.instrument.make(configuration.folder)
-    with configuration.blame(("tracer",)):
+    instrument = settings.instrument.make(configuration.folder, lambda path: configuration.blame(("instrument", *path)))
+    with configuration.blame(("tracer", settings.tracer.name)):
         tracer = settings.tracer.section.make()
     mass = _ingredients(configuration, ("lens", "mass"), settings.lens.mass)
     lens_light = _ingredients(configuration, ("lens", "light"), settings.lens.light)
@@ -44,7 +43,7 @@ def build(configuration: "Configuration") -> tuple[Prior, Recipe, Simulator]:
     _try(configuration, {**mass, **lens_light, **source})
     with configuration.blame(("line_of_sight", "planes")):
         scheme = plane_scheme(settings.line_of_sight, parameters)
-    with configuration.blame_named(("line_of_sight",) if settings.line_of_sight else ("subhalos",)):
+    with configuration.blame(("line_of_sight",) if settings.line_of_sight else ("subhalos",)):
         population = build_population(
             settings.line_of_sight, settings.subhalos, settings.dark_matter, parameters, cosmology
         )
@@ -76,16 +75,10 @@ def _try(configuration: "Configuration", ingredients: dict[KeyPath, Ingredient])
     """Make every profile with values that the prior allows: what it refuses now would be an image of NaN later."""
     for values in _trials(configuration):
         for path, ingredient in ingredients.items():
-            try:
-                ingredient.make({name: as_real(values[name]) for _, name in ingredient.arguments})
-            except ValueError as error:
-                free = [
-                    name.rpartition(".")[2]
-                    for _, name in ingredient.arguments
-                    if configuration.parameters[name].kind != "fixed"
-                ]
-                allowed = f", which the priors allow (free here: {', '.join(free)})" if free else ""
-                raise configuration.error(path, f"{error}{allowed}") from error
+            names = [name for _, name in ingredient.arguments]
+            free = [name for name in names if configuration.parameters[name].kind != "fixed"]
+            with configuration.blame(path, ", which the priors allow" if free else ""):
+                ingredient.make({name: as_real(values[name]) for name in names})
 
 
 def _trials(configuration: "Configuration") -> Iterator[dict[str, np.ndarray]]:

@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import json
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, final
@@ -92,32 +93,28 @@ class Configuration:
                     rows.append(Row(name, shown(found), "setting"))
         return [row for row in rows if row.value != "null"]
 
-    def error(self, key: str | KeyPath, reason: object) -> ConfigError:
+    def error(self, key: str | KeyPath, reason: str) -> ConfigError:
         """The error of a parameter, by its dotted name, or of anything, by its path."""
-        path = self._paths.get(key, tuple(key.split("."))) if isinstance(key, str) else key
-        return self.document.error(path, str(reason))
+        return self.document.error(self._paths[key] if isinstance(key, str) else key, reason)
 
     @contextlib.contextmanager
-    def blame(self, key: str | KeyPath) -> Iterator[None]:
-        """Turn what the parts of a model object to into a `ConfigError` at this key."""
+    def blame(self, path: KeyPath, more: str = "") -> Iterator[None]:
+        """Turn what the parts of a model object to into a `ConfigError`.
+
+        Its place is the section at `path`, or, where the message begins with one of the section's keys or with the
+        dotted name of a parameter, that: `PowerLaw: slope must be ...`, `subhalos.slope: expected ...`.
+        """
         try:
             yield
         except ConfigError:
             raise
         except (ValueError, TypeError, OSError) as error:
-            raise self.error(key, error) from error
-
-    @contextlib.contextmanager
-    def blame_named(self, key: KeyPath) -> Iterator[None]:
-        """As `blame`, but at the parameter that the message begins with, as in `subhalos.slope: expected ...`."""
-        try:
-            with self.blame(key):
-                yield
-        except ConfigError as error:
-            name, colon, reason = error.reason.partition(": ")
-            if colon and name in self._paths:
-                raise self.error(name, reason) from error
-            raise
+            name, _, reason = str(error).partition(": ")
+            if name in self._paths:
+                raise self.error(name, reason + more) from error
+            first = re.match(r"(?:[A-Z]\w*: )?(\w+)", str(error))
+            inside = (*path, first.group(1)) if first else path
+            raise self.error(inside if self.document.has(inside) else path, f"{error}{more}") from error
 
     def name(self, path: KeyPath) -> str:
         """The dotted name of a path."""

@@ -61,6 +61,10 @@ class Document:
                 return self._lines[path[:length]]
         return None
 
+    def has(self, path: KeyPath) -> bool:
+        """Whether the text has something at a path."""
+        return path in self._lines
+
     def at(self, path: KeyPath) -> Any:
         """The value at a path, None where the text has none."""
         if path in self._containers:
@@ -147,7 +151,7 @@ class Document:
         for key_node, value_node in node.value:
             if not isinstance(key_node, yaml.ScalarNode):
                 raise self.error(path, f"expected a word as key, found {_kind(key_node)}", key_node)
-            key = key_node.value
+            key = self._word(key_node, path)
             if key == "<<":
                 raise self.error(path, "the merge key '<<' is not supported: write the keys out", key_node)
             if key in made:
@@ -163,14 +167,21 @@ class Document:
         if node.style in ("'", '"', "|", ">") or node.tag == "tag:yaml.org,2002:str":
             self._check_tag(node, "tag:yaml.org,2002:str", path)
             if node.style:
-                return node.value
+                return self._word(node, path)
         elif node.tag not in _RESOLVED:
             raise self.error(path, f"the tag {node.tag} is not supported", node)
         if node.value in _WORDS:
             return _WORDS[node.value]
         if _INTEGER.fullmatch(node.value):
             return int(node.value)
-        return float(node.value) if _FLOAT.fullmatch(node.value) else node.value
+        return float(node.value) if _FLOAT.fullmatch(node.value) else self._word(node, path)
+
+    def _word(self, node: yaml.ScalarNode, path: KeyPath) -> str:
+        """The text of a node; escaped halves of a character, as JSON writes those beyond 16 bits, are joined."""
+        try:
+            return node.value.encode("utf-16", "surrogatepass").decode("utf-16")
+        except UnicodeDecodeError:
+            raise self.error(path, "half a character (a surrogate without its other half)", node) from None
 
     def _check_tag(self, node: yaml.Node, tag: str, path: KeyPath) -> None:
         if node.tag != tag:

@@ -32,7 +32,7 @@ EXPECTED: dict[str, Callable[[dict[str, Any]], str]] = {
     "greater_than_equal": lambda ctx: f"a number of at least {ctx['ge']:g}",
     "less_than": lambda ctx: f"a number less than {ctx['lt']:g}",
     "less_than_equal": lambda ctx: f"a number of at most {ctx['le']:g}",
-    "too_short": lambda ctx: f"at least {ctx['min_length']} entries",
+    "too_short": lambda _: "at least one entry",
     "too_long": lambda ctx: f"at most {ctx['max_length']} entries",
 }
 

@@ -1,10 +1,13 @@
 """The section `instrument`: the telescope and its camera."""
 
+import contextlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import Field, Strict, model_validator
 
+from lensax.config.document import KeyPath
 from lensax.config.files import FilePath
 from lensax.config.section import Made, Section, choice, either, section_of
 from lensax.instrument import AdaptiveOverSample, Instrument, psf
@@ -73,21 +76,28 @@ class InstrumentSection(Section):
     read_noise: NumberOrMap = 0.0  # type: ignore[valid-type]
     background_rms: NumberOrMap = 0.0  # type: ignore[valid-type]
 
-    def make(self, folder: Path) -> Instrument:
-        """The instrument; names of files are relative to `folder`.
+    def make(self, folder: Path, blame: Callable[[KeyPath], contextlib.AbstractContextManager[None]]) -> Instrument:
+        """The instrument.
+
+        Args:
+            folder: what names of files are relative to.
+            blame: `blame(path)` turns an error into one at this path below the section.
 
         Raises:
             ValueError: a value outside its range, a map of another shape, a file that is no image or no kernel.
         """
-        maps = {
-            name: value.read(folder) if isinstance(value := getattr(self, name), MapFile) else value
-            for name in ("exposure_time", "sky_level", "read_noise", "background_rms")
-        }
-        over_sample = self.over_sample
-        return Instrument(
-            shape=self.shape,
-            pixel_scale=self.pixel_scale,
-            psf=None if self.psf is None else self.psf.section.read(folder),
-            over_sample=over_sample if isinstance(over_sample, int) else over_sample.make(),
-            **maps,
-        )
+        point_spread = None
+        if self.psf is not None:
+            with blame(("psf", self.psf.name)):
+                point_spread = self.psf.section.read(folder)
+        maps = {}
+        for name in ("exposure_time", "sky_level", "read_noise", "background_rms"):
+            value = getattr(self, name)
+            with blame((name,)):
+                maps[name] = value.read(folder) if isinstance(value, MapFile) else value
+        with blame(("over_sample",)):
+            over_sample = self.over_sample if isinstance(self.over_sample, int) else self.over_sample.make()
+        with blame(()):
+            return Instrument(
+                shape=self.shape, pixel_scale=self.pixel_scale, psf=point_spread, over_sample=over_sample, **maps
+            )
