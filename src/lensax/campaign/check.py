@@ -26,7 +26,7 @@ class Report:
     overflow, non_finite: flagged rows.
     rows: number of rows in whole shards.
     size: bytes on disk.
-    rate: rows per second, without the shards during which the program was compiled where there are others; or None.
+    rate: rows simulated per second, compiling not counted; None where that was not timed.
     devices, versions: that made them.
     writer: the process that is writing now, or None.
     """
@@ -110,6 +110,5 @@ def _metadata_problems(store: Store) -> list[str]:
 
 
 def _rate(records: list[dict[str, Any]]) -> float | None:
-    steady = [record for record in records if not record.get("compiled")] or records
-    seconds = sum(float(record.get("seconds", 0.0)) for record in steady)
-    return sum(record["stop"] - record["start"] for record in steady) / seconds if seconds > 0 else None
+    rows, seconds = (sum(float(record.get(name, 0)) for record in records) for name in ("timed_rows", "timed_seconds"))
+    return rows / seconds if seconds > 0 else None

@@ -1,5 +1,6 @@
 """Row `i` of a campaign: a pure function of the model, the seed and `i`."""
 
+import time
 from typing import Any
 
 import equinox as eqx
@@ -69,6 +70,8 @@ class RowMaker:
     seed: the campaign's seed.
     batch_size: rows simulated side by side on each device; None leaves it to the model, which knows the device.
     shard_size: no call is larger than this.
+
+    `timed_rows` and `timed_seconds` count what was made after the first call, in which the program is compiled.
     """
 
     def __init__(self, model: Any, seed: int, batch_size: int | None, shard_size: int):
@@ -82,12 +85,19 @@ class RowMaker:
             together = batch_size * len(devices)
             rows = together * -(-ROWS_PER_CALL // together)
         self.rows_per_call = min(rows, shard_size)
+        self.calls_made, self.timed_rows, self.timed_seconds = 0, 0, 0.0
 
     def __call__(self, rows: range) -> dict[str, np.ndarray]:
         """At most `rows_per_call` rows as NumPy arrays; a shorter call is filled up with its last row and cut."""
+        begin = time.monotonic()
         numbers = np.minimum(np.arange(rows.start, rows.start + self.rows_per_call), rows.stop - 1).astype(np.uint32)
         made = _make(self.model, self.root, jnp.asarray(numbers), self.batch_size)
-        return {name: np.asarray(value)[: len(rows)] for name, value in made.items()}
+        found = {name: np.asarray(value)[: len(rows)] for name, value in made.items()}
+        if self.calls_made:
+            self.timed_rows += len(rows)
+            self.timed_seconds += time.monotonic() - begin
+        self.calls_made += 1
+        return found
 
     def calls(self, rows: range) -> list[range]:
         """The calls that make up a range of rows."""

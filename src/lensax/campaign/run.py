@@ -38,12 +38,14 @@ class Outcome:
     ---------
     made: rows made by this run.
     seconds: this run took, from its first row to its last record.
+    rate: rows per second after the first call of the compiled program, None where there was no second.
     remaining: rows that are still to be made.
     overflow, non_finite: rows of the whole campaign with these flags.
     """
 
     made: int
     seconds: float
+    rate: float | None
     remaining: int
     overflow: list[int]
     non_finite: list[int]
@@ -98,12 +100,13 @@ class Work:
             else:
                 self.store.create(self.layout, self.attributes)
             begin = time.monotonic()
-            made = self._make(progress, stop)
+            maker = RowMaker(self.model, self.plan.seed, self.plan.batch_size, self.plan.shard_size)
+            made = self._make(maker, progress, stop)
             seconds = time.monotonic() - begin
-        return Outcome(made, seconds, self.pending_rows - made, *flagged_rows(self.store))
+        rate = maker.timed_rows / maker.timed_seconds if maker.timed_seconds > 0 else None
+        return Outcome(made, seconds, rate, self.pending_rows - made, *flagged_rows(self.store))
 
-    def _make(self, progress: Callable[[int], None], stop: Callable[[], bool]) -> int:
-        maker = RowMaker(self.model, self.plan.seed, self.plan.batch_size, self.plan.shard_size)
+    def _make(self, maker: RowMaker, progress: Callable[[int], None], stop: Callable[[], bool]) -> int:
         facts = {"device": describe_device(), "versions": describe_versions()}
         made = 0
         with ThreadPoolExecutor(1, thread_name_prefix="lensax-writer") as pool:
@@ -111,7 +114,7 @@ class Work:
             for shard in self.pending:
                 if stop():
                     break
-                begin = time.monotonic()
+                timed_rows, timed_seconds = maker.timed_rows, maker.timed_seconds
                 rows = self._shard(maker, shard, progress)
                 if writing is not None:
                     writing.result()
@@ -119,7 +122,11 @@ class Work:
                     name: _rows_with(rows["status"], shard, self.plan, name) for name in ("overflow", "non_finite")
                 }
                 finished = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-                took = {"seconds": round(time.monotonic() - begin, 3), "finished": finished, "compiled": made == 0}
+                took = {
+                    "finished": finished,
+                    "timed_rows": maker.timed_rows - timed_rows,
+                    "timed_seconds": round(maker.timed_seconds - timed_seconds, 4),
+                }
                 writing = pool.submit(self._write, shard, rows, {**facts, **flags, **took})
                 made += len(self.plan.rows(shard))
             if writing is not None:

@@ -110,7 +110,7 @@ def log_progress(total: int, unit: str, every: float = 60.0, clock: Callable[[],
             state["first"], state["begin"] = done, now
         state["done"] += done
         seconds, counted = now - state["begin"], state["done"] - state["first"]
-        if now - state["said"] >= every and counted and seconds > 0:
+        if now - state["said"] >= every and counted and seconds > 0 and state["done"] < total:
             state["said"] = now
             rate = counted / seconds
             left = datetime.timedelta(seconds=round((total - state["done"]) / rate))

@@ -64,8 +64,8 @@ def simulate(
         stopped = f"stopped: {outcome.remaining} of {count} rows are still to be made, the same command goes on"
         raise typer.Exit(say_error(stopped, 1))
     if outcome.made:
-        rate = outcome.made / outcome.seconds
-        say(f"{outcome.made} rows in {outcome.seconds:.1f} s ({rate:.3g} rows/s)")
+        rate = f", {outcome.rate:.3g} rows/s once compiled" if outcome.rate else ""
+        say(f"{outcome.made} rows in {outcome.seconds:.1f} s{rate}")
     hint = " (drawn; the option --seed makes the same rows elsewhere)" if drawn else ""
     say(f"{count} rows, seed {work.plan.seed}{hint}, {bytes_text(work.store.size)}: {out}")
     with working("drawing the montage"):
