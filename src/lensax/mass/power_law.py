@@ -161,11 +161,11 @@ class PowerLaw(MassProfile):
         if self.n_terms is not None and self.n_terms < 4:
             raise ValueError(f"PowerLaw: n_terms must be a whole number of at least 4, got {self.n_terms}")
 
-    def _amplitude(self, radius_squared: Array) -> Array:
-        """`(B / |zeta|)^t`, zero (with zero gradient) for a vanishing Einstein radius."""
+    def _amplitude(self, inverse_square: Array) -> Array:
+        """`(B / |zeta|)^t` of `|zeta|^-2`; zero, with zero gradient, for a vanishing Einstein radius."""
         squared = self.einstein_radius**2 * (1.0 - self.e1**2 - self.e2**2)
         present = squared != 0
-        ratio = jnp.where(present, squared, 1.0) / radius_squared
+        ratio = jnp.where(present, squared, 1.0) * inverse_square
         # exp(log) and not a power: XLA calls a scalar routine for the power on a CPU.
         return jnp.where(present, jnp.exp(0.5 * (self.slope - 1.0) * jnp.log(ratio)), 0.0)
 
@@ -178,22 +178,19 @@ class PowerLaw(MassProfile):
     ) -> tuple[Float[Array, "*shape"], Float[Array, "*shape"]]:
         """Deflection angle `(B / |zeta|)^t zeta 2F1(1, t/2; 2 - t/2; -conj(e) zeta / conj(zeta))` in arcsec."""
         zeta, square = self._elliptical(x, y)
-        radius_squared = core_floor(square)
-        phase = (
-            (zeta[0] * zeta[0] - zeta[1] * zeta[1]) / radius_squared,
-            2.0 * zeta[0] * zeta[1] / radius_squared,
-        )
+        inverse = 1.0 / core_floor(square)
+        phase = ((zeta[0] * zeta[0] - zeta[1] * zeta[1]) * inverse, 2.0 * zeta[0] * zeta[1] * inverse)
         u = _multiply((-self.e1, self.e2), phase)
         n_terms = self.n_terms or (40 if jnp.finfo(x.dtype).bits == 64 else 20)
         direction = _multiply(zeta, angular_function(0.5 * (self.slope - 1.0), *u, n_terms))
-        amplitude = self._amplitude(radius_squared)
+        amplitude = self._amplitude(inverse)
         return amplitude * direction[0], amplitude * direction[1]
 
     def convergence(self, x: Float[Array, "*shape"], y: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
         """Convergence `(3 - slope)/2 (theta_E / R)^(slope - 1)`, finite at the very centre."""
         _, square = self._elliptical(x, y)
         factor = jnp.where(square > CORE_RADIUS_SQUARED, 0.5 * (3.0 - self.slope), 1.0)
-        return factor * self._amplitude(core_floor(square))
+        return factor * self._amplitude(1.0 / core_floor(square))
 
     def potential(self, x: Float[Array, "*shape"], y: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
         """Potential `(theta . alpha) / (3 - slope)` in arcsec^2, theta from the centre, where it vanishes."""
