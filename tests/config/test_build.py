@@ -83,7 +83,7 @@ def test_a_population_is_drawn_with_the_parameters():
     for amplitude in (0.5, 1.5):
         theta["line_of_sight.mass_function.delta_los"] = jnp.asarray(amplitude)
         scenes = draw(theta, jax.random.split(KEY, 50))
-        assert scenes.planes.n_planes == 3
+        assert scenes.planes.redshifts.shape == (50, 3)
         assert not bool(jnp.any(scenes.halos.overflow))
         counts.append(float(scenes.halos.counts[:, 2].mean()))  # a plane without subhalos
     assert counts[1] / counts[0] == pytest.approx(3, rel=0.5)
@@ -112,6 +112,25 @@ def test_other_forms_of_the_sections():
     assert float(simulator.instrument.background_rms) == 0.01
     assert (simulator.tracer.chunk, simulator.tracer.closed_form) == (100, True)
     assert dict(recipe.mass[0].switches) == {"n_terms": 10}
+
+
+@pytest.mark.parametrize(
+    ("written", "tracer"),
+    [
+        ("", raytrace.Direct()),  # the simulator's own choice
+        ("tracer: Direct", raytrace.Direct()),
+        ("tracer: {Lattice: {tolerance: 1e-4}}", raytrace.Lattice(tolerance=1e-4)),
+    ],
+)
+def test_ray_tracers(written, tracer):
+    text = replaced(("tracer: {Direct: {}}", written), ("Gaussian: {fwhm: 0.4}", "Gaussian: {fwhm: 0.4, size: 3}"))
+    assert loads(text).build()[2].tracer == tracer
+
+
+def test_a_tracer_refuses():
+    with pytest.raises(ConfigError, match=r"tolerance: expected a positive number of arcsec, found -1.0") as caught:
+        loads(replaced(("{Direct: {}}", "{Lattice: {tolerance: -1}}"))).build()
+    assert caught.value.key == "tracer.Lattice.tolerance"
 
 
 class TestFiles:

@@ -35,8 +35,10 @@ def build(configuration: "Configuration") -> tuple[Prior, Recipe, Simulator]:
     with configuration.blame(("cosmology", settings.cosmology.name)):
         cosmology = settings.cosmology.section.make()
     instrument = settings.instrument.make(configuration.folder, lambda path: configuration.blame(("instrument", *path)))
-    with configuration.blame(("tracer", settings.tracer.name)):
-        tracer = settings.tracer.section.make()
+    simulator = Simulator(instrument)
+    if settings.tracer is not None:
+        with configuration.blame(("tracer", settings.tracer.name)):
+            simulator = Simulator(instrument, settings.tracer.section.make())
     mass = _ingredients(configuration, ("lens", "mass"), settings.lens.mass)
     lens_light = _ingredients(configuration, ("lens", "light"), settings.lens.light)
     source = _ingredients(configuration, ("source", "light"), settings.source.light)
@@ -56,7 +58,7 @@ def build(configuration: "Configuration") -> tuple[Prior, Recipe, Simulator]:
         cosmology=cosmology,
         population=population,
     )
-    return parameters.prior, recipe, Simulator(instrument, tracer)
+    return parameters.prior, recipe, simulator
 
 
 def _ingredients(configuration: "Configuration", path: KeyPath, entries: list[Any]) -> dict[KeyPath, Ingredient]:

@@ -60,7 +60,7 @@ class Schema(Section):
     line_of_sight: LineOfSight | None = None
     subhalos: Subhalos | None = None
     instrument: InstrumentSection
-    tracer: Tracer = Field(default_factory=lambda: Tracer.model_validate("Direct"))  # type: ignore[valid-type]
+    tracer: Tracer | None = None  # type: ignore[valid-type]
 
     @field_validator("parameters", mode="before")
     @classmethod
