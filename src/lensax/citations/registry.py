@@ -71,7 +71,10 @@ PARTS: dict[str, tuple[str, ...]] = {
     "NarrowingCone": ("He2022",),
     "DoubleCone": ("Gilman2020",),
     "Subhalos": ("Gilman2020",),
-    "WDM": ("Lovell2020", "Bose2016"),
+    "WDM": ("Lovell2020", "Bose2016", "Viel2005"),
+    "TwoHalo": ("Gilman2019", "Lazar2021"),
+    "RocheTides": ("Gilman2020",),
+    "BoundMassTides": ("Gannon2025", "Du2024"),
     "sheth99": ("Sheth1999", "Eisenstein1998"),
     "sheth01": ("Sheth2001", "Eisenstein1998"),
     "press74": ("Press1974", "Eisenstein1998"),
@@ -79,14 +82,15 @@ PARTS: dict[str, tuple[str, ...]] = {
     "ludlow16": ("Ludlow2016",),
     "diemer19": ("Diemer2019",),
     "duffy08": ("Duffy2008",),
-    "from_fits": ("Astropy2022",),
+    "FITS": ("Astropy2022",),
 }
 """The papers of every part that stands on one."""
 
 OWN_WORK = frozenset({
-    "ExternalShear", "MassSheet", "PointMass", "Gaussian", "CDM", "Cylinder", "LensedCone", "EqualRedshift",
-    "EqualComoving", "ThinSlices", "UniformDisc", "MeanDensityTruncation", "VirialTruncation", "NoTruncation",
-    "Concentration", "MassFunction", "LineOfSight", "HaloCatalogue", "Direct", "Lattice", "power_law",
+    "ExternalShear", "MassSheet", "PointMass", "Gaussian", "CDM", "SIDM", "Cylinder", "LensedCone", "DeflectedAxis",
+    "EqualRedshift", "EqualComoving", "ThinSlices", "UniformDisc", "CoredNFWDisc", "Host", "ConcentrationTides",
+    "FieldTides", "MeanDensityTruncation", "VirialTruncation", "NoTruncation", "Concentration", "MassFunction",
+    "LineOfSight", "HaloCatalogue", "power_law",
 })  # fmt: skip
 """Parts that stand on no paper of others, or whose papers follow from a word of the configuration."""
 
