@@ -68,7 +68,8 @@ def subhalos(theory: halos.LinearTheory) -> Callable[..., halos.Subhalos]:
         keywords = {
             "positions": halos.UniformDisc(),
             "concentration": halos.Concentration.tabulate(theory, 1.5, "ludlow16", log10_mass, scatter_dex),
-            "truncation": halos.MeanDensityTruncation(100.0),
+            "truncation": halos.FieldTides(halos.MeanDensityTruncation(100.0)),
+            "infall": False,
             "log10_mass_min": log10_mass[0],
             "log10_mass_max": log10_mass[1],
         }

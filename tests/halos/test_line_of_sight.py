@@ -101,8 +101,8 @@ def test_positions_are_uniform_in_the_cone_and_concentrations_log_normal(line_of
         assert stats.kstest((np.arctan2(y, x) / (2 * np.pi)) % 1, "uniform").pvalue > 1e-3
     lenses = LensPlanes.of(planes, Planck15)
     log_mass = jnp.full((9, 4000), 8 * LN10)
-    normal = jax.random.normal(jax.random.key(1), (9, 4000))
-    log_c = np.log10(los.structure(log_mass, normal, lenses, halos.CDM()).concentration)
+    uniform = jax.random.uniform(jax.random.key(1), (9, 4000))
+    log_c = np.log10(los.structure(log_mass, uniform, uniform, lenses, halos.CDM()).concentration)
     np.testing.assert_allclose(log_c.std(1), 0.15, rtol=0.05)
 
 
@@ -163,3 +163,33 @@ def test_redshifts_of_the_planes_may_be_traced_and_differentiated(line_of_sight)
     np.testing.assert_array_equal(counts, counts_up)
     np.testing.assert_allclose(by_lens, (up - down) / (2 * step), rtol=1e-4)
     assert np.isfinite(by_source)
+
+
+@pytest.mark.parametrize(
+    ("thickness", "lazar", "boost"),
+    [(0.02, False, 0.904), (0.02, True, 1.164), (0.1, False, 0.186), (0.1, True, 0.238)],
+)
+def test_two_halo_boost_of_the_reference(theory, thickness, lazar, boost):
+    """physics.md 3.3, for a host of 10^13.3 Msun at z = 0.5."""
+    found = halos.TwoHalo.tabulate(theory, Planck15, 0.5, 0.5 + thickness, lazar).boost()
+    np.testing.assert_allclose(found, boost, rtol=6e-3)
+
+
+def test_the_two_halo_term_adds_halos_to_the_lens_plane_alone(theory, line_of_sight, planes):
+    two_halo = halos.TwoHalo.tabulate(theory, Planck15, 0.5, 0.6)
+    expect = jax.jit(lambda model: model.expected(planes))
+    ratio = expect(population(line_of_sight(two_halo=two_halo))) / expect(population(line_of_sight()))
+    expected = np.ones(9)
+    expected[4] += float(two_halo.boost())
+    np.testing.assert_allclose(ratio, expected, rtol=1e-12)
+
+
+def test_halos_behind_the_lens_follow_the_deflected_axis(line_of_sight, planes, draw):
+    straight = draw(population(line_of_sight()), 5, planes)
+    axis = halos.DeflectedAxis(jnp.array(0.2), jnp.array(-0.1))
+    bent = draw(population(line_of_sight(axis=axis)), 5, planes)
+    filled = np.asarray(straight.halos.kappa_s) > 0
+    s = np.array([0] * 5 + [0.4340599903, 0.6723760270, 0.8223650410, 0.9252002321])
+    for name, end in (("center_x", 0.2), ("center_y", -0.1)):
+        moved = np.asarray(getattr(bent.halos, name)) - np.asarray(getattr(straight.halos, name))
+        np.testing.assert_allclose(moved, np.where(filled, (s * end)[:, None], 0.0), atol=1e-6)

@@ -26,7 +26,7 @@ def test_halos_of_the_reference_table(reference, dtype, tolerance):
     log_mass = jnp.asarray(np.log(table["M"]), dtype)[:, None]
     c = jnp.asarray(table["c"], dtype)[:, None]
     tau = cast(MeanDensityTruncation(100.0), dtype).tau(c)
-    structure = Structure(log_mass, c, tau, jnp.zeros_like(c))
+    structure = Structure.nfw(log_mass, c, lenses.critical_density[:, None], tau)
     zero = jnp.zeros_like(c)
     halos = structure.halos(lenses, (zero, zero), jnp.ones(c.shape, bool))
     assert halos.kappa_s.dtype == dtype

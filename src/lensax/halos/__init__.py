@@ -2,28 +2,39 @@
 
 from lensax.halos.catalogue import HaloCatalogue
 from lensax.halos.concentration import Concentration
-from lensax.halos.cone import Cone, Cylinder, DoubleCone, LensedCone, NarrowingCone
+from lensax.halos.cone import Cone, Cylinder, DeflectedAxis, DoubleCone, LensedCone, NarrowingCone
 from lensax.halos.dark_matter import CDM, WDM, DarkMatter
+from lensax.halos.host import Host
 from lensax.halos.line_of_sight import LineOfSight
 from lensax.halos.linear_theory import LinearTheory
 from lensax.halos.mass_function import MassFunction
 from lensax.halos.plane_scheme import EqualComoving, EqualRedshift, PlaneScheme, ThinSlices
 from lensax.halos.population import Population
-from lensax.halos.positions import Positions, UniformDisc
+from lensax.halos.positions import CoredNFWDisc, Positions, UniformDisc
+from lensax.halos.sidm import SIDM
 from lensax.halos.subhalos import Subhalos
+from lensax.halos.tides import BoundMassTides, ConcentrationTides, FieldTides, RocheTides, Tides
 from lensax.halos.truncation import MeanDensityTruncation, NoTruncation, Truncation, VirialTruncation
+from lensax.halos.two_halo import TwoHalo
 
 __all__ = [
     "CDM",
+    "SIDM",
     "WDM",
+    "BoundMassTides",
     "Concentration",
+    "ConcentrationTides",
     "Cone",
+    "CoredNFWDisc",
     "Cylinder",
     "DarkMatter",
+    "DeflectedAxis",
     "DoubleCone",
     "EqualComoving",
     "EqualRedshift",
+    "FieldTides",
     "HaloCatalogue",
+    "Host",
     "LensedCone",
     "LineOfSight",
     "LinearTheory",
@@ -34,9 +45,12 @@ __all__ = [
     "PlaneScheme",
     "Population",
     "Positions",
+    "RocheTides",
     "Subhalos",
     "ThinSlices",
+    "Tides",
     "Truncation",
+    "TwoHalo",
     "UniformDisc",
     "VirialTruncation",
 ]

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from lensax._types import Array, Float, Scalar, concrete, real
+from lensax.halos.free import free
 
 if TYPE_CHECKING:
     from lensax.raytrace.planes import Planes
@@ -18,6 +19,25 @@ def shrink(planes: "Planes") -> Float[Array, " planes"]:
     c, lens = planes.distances, planes.distances[planes.lens_index]
     behind = jnp.arange(c.shape[0]) > planes.lens_index
     return jnp.where(behind, (c - lens) / (c * (1 - lens)), 0.0)
+
+
+@final
+class DeflectedAxis(eqx.Module):
+    """A cone that follows the light: behind the lens its axis runs straight from the lens to the source.
+
+    On a plane with `s` as in `shrink`, halos are centred on `s (source_x, source_y)`; in front of the lens on the axis.
+
+    Arguments:
+        source_x, source_y: where the axis ends, the position of the source in arcsec.
+    """
+
+    source_x: Scalar = free(0.0)
+    source_y: Scalar = free(0.0)
+
+    def offset(self, planes: "Planes") -> tuple[Float[Array, " planes"], Float[Array, " planes"]]:
+        """Centre of the disc on each plane in arcsec."""
+        s = shrink(planes)
+        return self.source_x * s, self.source_y * s
 
 
 class Cone(eqx.Module):

@@ -11,17 +11,21 @@ from lensax._types import Array, Float, Int, PRNGKeyArray
 from lensax.cosmology import RADIANS_PER_ARCSEC, FlatLambdaCDM
 from lensax.halos import randomness, rendering
 from lensax.halos.concentration import Concentration
-from lensax.halos.cone import Cone
+from lensax.halos.cone import Cone, DeflectedAxis
 from lensax.halos.dark_matter import DarkMatter
 from lensax.halos.mass_function import MassFunction
 from lensax.halos.mass_law import MassLaw
 from lensax.halos.plane_scheme import PlaneScheme
-from lensax.halos.rendering import LensPlanes, Structure
+from lensax.halos.rendering import LensPlanes, Quadrature, Structure
 from lensax.halos.truncation import Truncation
+from lensax.halos.two_halo import TwoHalo
 from lensax.mass.halo import Halo
 
 if TYPE_CHECKING:
     from lensax.raytrace.planes import Planes
+
+STREAMS = 6  # uniform numbers per halo
+POINTS = 4  # of the quadrature, at each mass
 
 
 @final
@@ -34,6 +38,8 @@ class LineOfSight(eqx.Module):
         mass_function: abundance per comoving volume.
         concentration: concentrations and their scatter.
         truncation: truncation radii.
+        two_halo: more halos on the lens plane, around the lens galaxy's halo; None leaves them out.
+        axis: where the cone's axis leads behind the lens; None keeps it straight. Sheets stay centred on x = y = 0.
         sheets: whether a uniform negative sheet on each plane balances the mean convergence of its halos.
     """
 
@@ -42,13 +48,16 @@ class LineOfSight(eqx.Module):
     mass_function: MassFunction
     concentration: Concentration
     truncation: Truncation
+    two_halo: TwoHalo | None = None
+    axis: DeflectedAxis | None = None
     sheets: bool = eqx.field(static=True, default=True)
 
     def volume(self, planes: "Planes", cosmology: FlatLambdaCDM) -> Float[Array, " planes"]:
-        """Comoving volume in Mpc^3 for which each plane stands."""
+        """Comoving volume in Mpc^3 for which each plane stands, the lens plane's raised by the two-halo term."""
         edges = self.planes.edges(planes.lens_redshift, planes.source_redshift, cosmology)
         solid_angle = np.pi * (self.cone.radii(planes) * RADIANS_PER_ARCSEC) ** 2
-        return cosmology.comoving_volume(edges[:-1], edges[1:], solid_angle)
+        volume = cosmology.comoving_volume(edges[:-1], edges[1:], solid_angle)
+        return volume if self.two_halo is None else volume.at[planes.lens_index].multiply(1 + self.two_halo.boost())
 
     def law(self, planes: "Planes", cosmology: FlatLambdaCDM, dark_matter: DarkMatter) -> MassLaw:
         """Numbers per plane and ln mass for `delta_los = 1`, which changes no distribution but the counts."""
@@ -62,28 +71,32 @@ class LineOfSight(eqx.Module):
     def structure(
         self,
         log_mass: Float[Array, "planes slots"],
-        normal: Float[Array, "planes slots"],
+        scatter: Float[Array, "planes slots"],
+        collapse: Float[Array, "planes slots"],
         lenses: LensPlanes,
         dark_matter: DarkMatter,
     ) -> Structure:
-        """Structure of halos from their ln mass and a standard normal number for the concentration."""
+        """Structure of halos from their ln mass and two uniform numbers, for concentration and collapse."""
         redshift = jnp.broadcast_to(lenses.redshift[:, None], log_mass.shape)
         log_c = self.concentration.log_median(lenses.redshift, log_mass)
         log_c = log_c + dark_matter.log_concentration_ratio(log_mass, redshift)
-        c = self.concentration.scattered(log_c, normal)
-        return Structure(log_mass, c, self.truncation.tau(c), jnp.zeros_like(c))
+        c = self.concentration.scattered(log_c, randomness.normal(scatter))
+        density = jnp.broadcast_to(lenses.critical_density[:, None], log_mass.shape)
+        bare = Structure.nfw(log_mass, c, density, self.truncation.tau(c))
+        return dark_matter.field_structure(bare, collapse)
 
     def sheet(
         self, law: MassLaw, planes: "Planes", lenses: LensPlanes, dark_matter: DarkMatter
     ) -> Float[Array, " planes"]:
         """The sheet on each plane: minus the mean convergence, over the cone, of the truncated halos' whole mass."""
+        nodes = Quadrature.of(law, 2, POINTS)
+        scatter, collapse = nodes.draws
+        mean = self.structure(nodes.log_mass, scatter, collapse, lenses, dark_matter)
+        return self._sheet(nodes, mean, planes, lenses)
 
-        def mean_mass(log_mass: Array, normal: Array) -> Array:
-            return self.structure(log_mass, normal, lenses, dark_matter).total_mass()
-
-        mass = self.mass_function.delta_los * rendering.mean_total_mass(law, mean_mass)
+    def _sheet(self, nodes: Quadrature, structure: Structure, planes: "Planes", lenses: LensPlanes) -> Array:
         area = np.pi * (self.cone.radii(planes) * lenses.kpc_per_arcsec) ** 2
-        return -mass / (area * lenses.critical_surface_density)
+        return -self.mass_function.delta_los * nodes.convergence(structure, area, lenses)
 
     def draw(
         self,
@@ -98,9 +111,15 @@ class LineOfSight(eqx.Module):
         law = self.law(planes, cosmology, dark_matter)
         key_counts, key_halos = jax.random.split(key)
         counts = randomness.poisson(key_counts, self.mass_function.delta_los * law.number())
-        rank, scatter, place, turn = randomness.uniforms(key_halos, 4, planes.n_planes, n_slots, lenses.redshift.dtype)
-        structure = self.structure(law.sample(rank), randomness.normal(scatter), lenses, dark_matter)
-        center = rendering.disc(self.cone.radii(planes), place, turn)
-        halos = structure.halos(lenses, center, rendering.first_slots(counts, n_slots))
-        sheets = self.sheet(law, planes, lenses, dark_matter) if self.sheets else jnp.zeros_like(lenses.redshift)
-        return halos, counts, sheets
+        numbers = randomness.uniforms(key_halos, STREAMS, planes.n_planes, n_slots, lenses.redshift.dtype)
+        rank, place, turn, scatter, collapse, _ = numbers
+        x, y = rendering.disc(self.cone.radii(planes), place, turn)
+        if self.axis is not None:
+            offset_x, offset_y = self.axis.offset(planes)
+            x, y = x + offset_x[:, None], y + offset_y[:, None]
+        filled = rendering.first_slots(counts, n_slots)
+        nodes = Quadrature.of(law, 2, POINTS)
+        log_mass, scatter, collapse = nodes.before(law.sample(rank), scatter, collapse)
+        structure, mean = self.structure(log_mass, scatter, collapse, lenses, dark_matter).split(n_slots)
+        sheets = self._sheet(nodes, mean, planes, lenses) if self.sheets else jnp.zeros_like(lenses.redshift)
+        return structure.halos(lenses, (x, y), filled), counts, sheets

@@ -1,7 +1,8 @@
 """The abundance of field halos: a table from colossus and the parameters that change it."""
 
 import math
-from typing import final
+from collections.abc import Sequence
+from typing import Any, final
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -88,7 +89,7 @@ class MassFunction(eqx.Module):
         return cls(table, *map(as_real, (1.0, 0.0, *log10_mass)))
 
 
-def check_mass_range(log10_mass: tuple[float, float], name: str = "log10_mass") -> tuple[float, float]:
+def check_mass_range(log10_mass: Sequence[Any], name: str = "log10_mass") -> tuple[float, float]:
     """The two limits, refused where they are upside down or no log10 of a halo's mass in Msun."""
     low, high = (float(value) for value in log10_mass)
     if not 2 <= low <= 16 or not 2 <= high <= 16:

@@ -42,6 +42,7 @@ class Population(eqx.Module):
         line_of_sight: field halos, or None.
         subhalos: subhalos, or None.
         n_slots: slots per plane of the catalogues (`sized` chooses it).
+        n_subhalos: the most subhalos that can be drawn (`sized` chooses it).
         overflow_probability: of more halos on some plane than slots, at the worst values of the parameters.
     """
 
@@ -50,6 +51,7 @@ class Population(eqx.Module):
     line_of_sight: LineOfSight | None = None
     subhalos: Subhalos | None = None
     n_slots: int = eqx.field(static=True, default=0)
+    n_subhalos: int = eqx.field(static=True, default=1000)
     overflow_probability: float = eqx.field(static=True, default=1.0)
 
     @property
@@ -102,6 +104,13 @@ class Population(eqx.Module):
             counts = counts.at[planes.lens_index].add(number)
         return counts
 
+    def expected_subhalos(self, planes: "Planes", values: Mapping[str, Any] | None = None) -> Scalar:
+        """Mean number of subhalos."""
+        population, lenses = self._prepared(planes, values)
+        if population.subhalos is None:
+            return jnp.zeros((), lenses.redshift.dtype)
+        return population.subhalos.expected(lenses.at(planes.lens_index), population.dark_matter)
+
     def draw(self, key: PRNGKeyArray, planes: "Planes", values: Mapping[str, Any] | None = None) -> HaloCatalogue:
         """Draw one universe.
 
@@ -128,13 +137,17 @@ class Population(eqx.Module):
             halos, counts, sheets = population.line_of_sight.draw(
                 key_los, planes, lenses, self.cosmology, dark_matter, n_slots
             )
+        too_many = jnp.array(False)
         if population.subhalos is not None:
             i = planes.lens_index
-            more, number, sheet = population.subhalos.draw(key_sub, lenses.at(i), dark_matter, n_slots)
+            more, number, sheet = population.subhalos.draw(
+                key_sub, lenses.at(i), self.cosmology, dark_matter, min(n_slots, self.n_subhalos)
+            )
             halos = jax.tree.map(lambda row, new: row.at[i].set(_append(row[i], counts[i], new[0])), halos, more)
+            too_many = number > more.kappa_s.shape[1]
             counts, sheets = counts.at[i].add(number), sheets.at[i].add(sheet)
             halos = _emptied(halos, counts)
-        return HaloCatalogue(halos, sheets, jnp.any(counts > n_slots))
+        return HaloCatalogue(halos, sheets, jnp.any(counts > n_slots) | too_many)
 
     def _prepared(self, planes: "Planes", values: Mapping[str, Any] | None) -> tuple["Population", LensPlanes]:
         if self.line_of_sight is not None and planes.n_planes != self.line_of_sight.planes.n_planes:
@@ -160,8 +173,8 @@ class Population(eqx.Module):
         Raises:
             ValueError: infinite bounds, or a catalogue that would not fit into memory.
         """
-        n_slots, overflow = slots.needed(self, planes, bounds or {}, probability)
-        return dataclasses.replace(self, n_slots=n_slots, overflow_probability=overflow)
+        n_slots, n_subhalos, overflow = slots.needed(self, planes, bounds or {}, probability)
+        return dataclasses.replace(self, n_slots=n_slots, n_subhalos=n_subhalos, overflow_probability=overflow)
 
 
 def _append(row: Array, count: Int[Array, ""], new: Array) -> Array:

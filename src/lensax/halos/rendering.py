@@ -1,6 +1,6 @@
 """Halos as lenses: what a population's masses and structures are in arcsec and convergence."""
 
-from collections.abc import Callable
+import dataclasses
 from typing import TYPE_CHECKING, final
 
 import equinox as eqx
@@ -18,10 +18,7 @@ from lensax.mass.halo import Halo
 if TYPE_CHECKING:
     from lensax.raytrace.planes import Planes
 
-# Gauss-Legendre nodes over ln M and Gauss-Hermite nodes over the scatter of concentrations: the mean mass to 1e-5.
 MASS_NODES, MASS_WEIGHTS = np.polynomial.legendre.leggauss(24)
-NORMAL_NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(5)
-NORMAL_WEIGHTS = _WEIGHTS / _WEIGHTS.sum()
 
 
 @final
@@ -60,24 +57,50 @@ class LensPlanes(eqx.Module):
 
 @final
 class Structure(eqx.Module):
-    """The inner structure of halos `(n_planes, n_slots)`.
+    """The inner structure of halos `(n_planes, n_slots)`, relative to NFW halos of their mass and concentration.
 
     Arguments:
         log_mass: ln(M200 / Msun).
-        concentration: r200 / r_s.
+        concentration: r200 / r_s of the NFW halo.
+        critical_density: at the redshift at which mass and concentration are defined, Msun / kpc^3.
         tau: truncation radius / r_s.
         core_fraction: core radius / r_s.
+        density_ratio: rho_s over that of the NFW halo.
+        radius_ratio: r_s over that of the NFW halo.
     """
 
     log_mass: Float[Array, "planes slots"]
     concentration: Float[Array, "planes slots"]
+    critical_density: Float[Array, "planes slots"]
     tau: Float[Array, "planes slots"]
     core_fraction: Float[Array, "planes slots"]
+    density_ratio: Float[Array, "planes slots"]
+    radius_ratio: Float[Array, "planes slots"]
+
+    @classmethod
+    def nfw(cls, log_mass: Array, concentration: Array, critical_density: Array, tau: Array) -> "Structure":
+        """Truncated NFW halos."""
+        one = jnp.ones_like(concentration)
+        return cls(log_mass, concentration, critical_density, tau, jnp.zeros_like(one), one, one)
 
     def total_mass(self) -> Float[Array, "planes slots"]:
         """Mass of the truncated halo in Msun."""
-        enclosed = scales.cored_enclosed_mass(self.concentration, self.core_fraction)
-        return jnp.exp(self.log_mass) * truncated_total_mass(self.core_fraction, self.tau) / enclosed
+        scale_mass = jnp.exp(self.log_mass) / scales.enclosed_mass(self.concentration)  # 4 pi rho_s r_s^3 of NFW
+        ratio = self.density_ratio * self.radius_ratio**3
+        return scale_mass * ratio * truncated_total_mass(self.core_fraction, self.tau)
+
+    def split(self, index: int) -> "tuple[Structure, Structure]":
+        """The halos of the slots before and from an index."""
+        first, rest = (
+            Structure(*(getattr(self, field.name)[:, part] for field in dataclasses.fields(self)))
+            for part in (slice(None, index), slice(index, None))
+        )
+        return first, rest
+
+    def scale_radius(self) -> Float[Array, "planes slots"]:
+        """Scale radius in kpc."""
+        virial = jnp.exp(scales.log_virial_radius(self.log_mass, self.critical_density))
+        return virial / self.concentration * self.radius_ratio
 
     def halos(
         self,
@@ -86,11 +109,10 @@ class Structure(eqx.Module):
         filled: Bool[Array, "planes slots"],
     ) -> Halo:
         """The lenses at these centers; slots that are not filled are empty."""
-        density = planes.critical_density[:, None]
-        enclosed = scales.cored_enclosed_mass(self.concentration, self.core_fraction)
-        scale_radius = jnp.exp(scales.log_virial_radius(self.log_mass, density)) / self.concentration  # kpc
-        log_density = scales.log_characteristic_density(self.concentration, density, enclosed)
-        kappa_s = jnp.exp(log_density) * scale_radius / planes.critical_surface_density[:, None]
+        scale_radius = self.scale_radius()  # kpc
+        log_density = scales.log_characteristic_density(self.concentration, self.critical_density)
+        density = jnp.exp(log_density) * self.density_ratio
+        kappa_s = density * scale_radius / planes.critical_surface_density[:, None]
         scale_radius = scale_radius / planes.kpc_per_arcsec[:, None]
         leaves = {
             "kappa_s": kappa_s,
@@ -116,21 +138,47 @@ def disc(
     return r * jnp.cos(phi), r * jnp.sin(phi)
 
 
-def mean_total_mass(
-    law: MassLaw, total_mass: Callable[[Float[Array, "planes n"], Float[Array, "planes n"]], Float[Array, "planes n"]]
-) -> Float[Array, " planes"]:
-    """`int dN/dlnM <m(M, c)>_c dlnM` on each plane: the mean of the halos' whole mass, in Msun.
+@final
+class Quadrature(eqx.Module):
+    """Halos that stand for a whole population: sums over them with their weights are its means.
+
+    Masses are Gauss-Legendre nodes; at each node the numbers that chance decides run through points of an additive
+    recurrence, which fills the unit cube evenly and goes on from node to node.
 
     Arguments:
-        law: the distribution of masses.
-        total_mass: mass of a halo from ln M200 and the standard normal number of its concentration.
+        log_mass: ln M200, `(n_planes, n)`.
+        draws: uniform numbers, each `(n_planes, n)`.
+        weights: numbers of halos, `(n_planes, n)`.
     """
-    dtype = law.log_rate.dtype
-    half = 0.5 * (law.high - law.low)
-    log_mass = law.low + half * (1 + jnp.asarray(MASS_NODES, dtype))
-    rate = jnp.exp(law.log_rate_at(log_mass)) * (half * jnp.asarray(MASS_WEIGHTS, dtype))[None]
-    n_planes, n_nodes, n_normals = rate.shape[0], MASS_NODES.size, NORMAL_NODES.size
-    masses = jnp.broadcast_to(jnp.repeat(log_mass, n_normals)[None], (n_planes, n_nodes * n_normals))
-    normals = jnp.broadcast_to(jnp.tile(jnp.asarray(NORMAL_NODES, dtype), n_nodes)[None], masses.shape)
-    mass = total_mass(masses, normals).reshape(n_planes, n_nodes, n_normals)
-    return jnp.sum(rate * jnp.sum(mass * jnp.asarray(NORMAL_WEIGHTS, dtype)[None, None], -1), -1)
+
+    log_mass: Float[Array, "planes n"]
+    draws: tuple[Float[Array, "planes n"], ...]
+    weights: Float[Array, "planes n"]
+
+    @classmethod
+    def of(cls, law: MassLaw, n_draws: int, n_points: int) -> "Quadrature":
+        """The nodes for a law of masses, with `n_draws` uniform numbers and `n_points` points at each mass."""
+        dtype, n_planes = law.log_rate.dtype, law.log_rate.shape[0]
+        half = 0.5 * (law.high - law.low)
+        log_mass = law.low + half * (1 + jnp.asarray(MASS_NODES, dtype))
+        rate = jnp.exp(law.log_rate_at(log_mass)) * (half * jnp.asarray(MASS_WEIGHTS / n_points, dtype))[None]
+        # Powers of the root of x^(d+1) = x + 1, the generalised golden ratio, are badly approximated by fractions.
+        root = max(np.roots([1] + [0] * (n_draws - 1) + [-1, -1]).real)
+        steps = np.arange(1, MASS_NODES.size * n_points + 1)[:, None]
+        points = (0.5 + steps * root ** -np.arange(1.0, n_draws + 1)) % 1.0
+        shape = (n_planes, len(points))
+        draws = tuple(jnp.broadcast_to(jnp.asarray(column, dtype)[None], shape) for column in points.T)
+        masses = jnp.broadcast_to(jnp.repeat(log_mass, n_points)[None], shape)
+        return cls(masses, draws, jnp.repeat(rate, n_points, axis=1))
+
+    def before(self, *drawn: Float[Array, "planes slots"]) -> tuple[Float[Array, "planes all"], ...]:
+        """Drawn halos with the nodes behind them: ln M200, then the uniform numbers.
+
+        Both are made into halos by the same operations, which are compiled once.
+        """
+        return tuple(jnp.concatenate(pair, axis=1) for pair in zip(drawn, (self.log_mass, *self.draws), strict=True))
+
+    def convergence(self, structure: Structure, area: Float[Array, " planes"], planes: LensPlanes) -> Array:
+        """Mean convergence of the population over an area in kpc^2, from the structure of the nodes."""
+        mass = jnp.sum(self.weights * structure.total_mass(), axis=1)
+        return mass / (area * planes.critical_surface_density)

@@ -18,6 +18,11 @@ OVERDENSITY = 200.0
 _NEWTON_STEPS = 8
 
 
+def enclosed_mass(radius: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
+    """Mass of an NFW halo inside `radius` (in scale radii) over `4 pi rho_s r_s^3`: `ln(1+y) - y/(1+y)`."""
+    return jnp.log1p(radius) - radius / (1 + radius)
+
+
 def cored_enclosed_mass(
     radius: Float[Array, "*shape"], core_fraction: Float[Array, "*shape"]
 ) -> Float[Array, "*shape"]:
@@ -42,10 +47,11 @@ def log_virial_radius(
 
 
 def log_characteristic_density(
-    concentration: Float[Array, "*#shape"], critical_density: Float[Array, "*#shape"], enclosed: Float[Array, "*#shape"]
+    concentration: Float[Array, "*#shape"], critical_density: Float[Array, "*#shape"]
 ) -> Float[Array, "*#shape"]:
-    """ln of rho_s in Msun / kpc^3, with `enclosed` = mu(c) of the profile."""
-    return jnp.log(OVERDENSITY / 3 * critical_density / enclosed) + 3 * jnp.log(concentration)
+    """ln of rho_s of an NFW halo in Msun / kpc^3."""
+    ratio = OVERDENSITY / 3 * critical_density / enclosed_mass(concentration)
+    return jnp.log(ratio) + 3 * jnp.log(concentration)
 
 
 def mean_density_truncation(concentration: np.ndarray, overdensity: float) -> np.ndarray:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import equinox as eqx
+import jax.numpy as jnp
 import numpy as np
 
 from lensax._types import as_real
@@ -22,12 +23,11 @@ def needed(
     planes: "Planes | Callable[[Mapping[str, Any]], Planes]",
     bounds: Mapping[str, Sequence[float]],
     probability: float,
-) -> tuple[int, float]:
-    """Slots per plane and the probability that some plane of the fullest population needs more.
+) -> tuple[int, int, float]:
+    """Slots per plane, slots for subhalos, and the probability that some plane of the fullest population needs more.
 
-    The expected number is searched for its maximum over the corners of the box of bounds, one parameter at a time until
-    nothing changes: it is a product of a power of each parameter but for the mass range, the tilt and the half-mode
-    mass, which move it in one direction each.
+    The expected number of each plane is searched for its maximum over the corners of the box of bounds, one parameter
+    at a time until nothing changes: every parameter moves it in one direction, whatever the others, but for the slopes.
     """
     from scipy.stats import poisson
 
@@ -38,38 +38,46 @@ def needed(
     @eqx.filter_jit
     def expected(values: dict[str, Any]) -> Any:
         at: Any = planes(values) if callable(planes) else planes
-        return population.expected(at, values)
+        return jnp.append(population.expected(at, values), population.expected_subhalos(at, values))
 
     def counts(values: Mapping[str, float]) -> np.ndarray:
         return np.asarray(expected({name: as_real(value) for name, value in values.items()}), np.float64)
 
-    # Each plane has a maximum of its own: the slots are those of the fullest of all planes.
-    fullest = np.zeros(1)
-    starts = ({name: ends[0] for name, ends in bounds.items()}, {name: ends[1] for name, ends in bounds.items()})
-    for start in starts:
-        values = dict(start)
-        best = counts(values)
-        for _ in range(_SWEEPS):
-            before = best.max()
-            for name, ends in bounds.items():
-                for end in ends:
-                    trial = {**values, name: float(end)}
-                    found = counts(trial)
-                    if found.max() > best.max():
-                        values, best = trial, found
-            if best.max() == before:
-                break
-        if best.max() > fullest.max():
-            fullest = best
+    fullest = _largest(counts, bounds)
     if not np.isfinite(fullest).all():
         raise ValueError("the expected number of halos is not finite at the upper end of the prior")
-    n_slots = max(1, int(poisson.isf(probability / len(fullest), fullest.max())))
-    while poisson.sf(n_slots, fullest).sum() > probability:
+    planes_count = len(fullest) - 1
+    share = 0.5 * probability  # half for the planes, half for the subhalos
+    n_slots = max(1, int(poisson.isf(share, fullest[:-1].max())))
+    while poisson.sf(n_slots, fullest[:-1]).sum() > share:
         n_slots += 1
-    size = n_slots * len(fullest) * BYTES_PER_SLOT
+    n_subhalos = max(1, int(poisson.isf(share, fullest[-1])))
+    size = n_slots * planes_count * BYTES_PER_SLOT
     if size > LARGEST_CATALOGUE:
         raise ValueError(
-            f"the population has up to {fullest.sum():.3g} halos and needs {size / 2**30:.3g} GiB per universe; "
+            f"the population has up to {fullest[:-1].sum():.3g} halos and needs {size / 2**30:.3g} GiB per universe; "
             "raise the lowest mass or lower the amplitude"
         )
-    return n_slots, float(poisson.sf(n_slots, fullest).sum())
+    overflow = poisson.sf(n_slots, fullest[:-1]).sum() + poisson.sf(n_subhalos, fullest[-1])
+    return n_slots, n_subhalos, float(overflow)
+
+
+def _largest(counts: Callable[[Mapping[str, float]], np.ndarray], bounds: Mapping[str, Sequence[float]]) -> np.ndarray:
+    """The largest expected number of every plane, and of subhalos, over the box of bounds."""
+    starts = [{name: float(ends[side]) for name, ends in bounds.items()} for side in (0, 1)]
+    largest = np.maximum(counts(starts[0]), counts(starts[1]))
+    for entry in range(len(largest)):
+        for values in starts:
+            best = counts(values)[entry]
+            for _ in range(_SWEEPS):
+                before = best
+                for name, ends in bounds.items():
+                    for end in ends:
+                        trial = {**values, name: float(end)}
+                        found = counts(trial)
+                        largest = np.maximum(largest, found)
+                        if found[entry] > best:
+                            values, best = trial, found[entry]
+                if best == before:
+                    break
+    return largest

@@ -8,19 +8,23 @@ import jax
 import jax.numpy as jnp
 
 from lensax._types import Array, Float, Int, PRNGKeyArray, Scalar
+from lensax.cosmology import FlatLambdaCDM
 from lensax.halos import randomness, rendering
 from lensax.halos.concentration import Concentration
 from lensax.halos.dark_matter import DarkMatter
 from lensax.halos.free import free
+from lensax.halos.host import Host, infall_redshift
 from lensax.halos.mass_function import check_mass_range, mass_grid
 from lensax.halos.mass_law import MassLaw
 from lensax.halos.positions import Positions
-from lensax.halos.rendering import LensPlanes, Structure
-from lensax.halos.truncation import Truncation
+from lensax.halos.rendering import LensPlanes, Quadrature, Structure
+from lensax.halos.tides import Infallen, Tides
 from lensax.mass.halo import Halo
 
 PIVOT = math.log(1e8)
 LN10 = math.log(10)
+STREAMS = 8  # uniform numbers per subhalo
+POINTS = 48  # of the quadrature, at each mass
 
 
 @final
@@ -30,18 +34,21 @@ class Subhalos(eqx.Module):
         d^2N/(dM dA) = (sigma_sub / m_0) (M / m_0)^slope F,   m_0 = 1e8 Msun,
         F = (M_host / 1e13 Msun)^host_mass_slope (z + 0.5)^host_redshift_slope,
 
-    with M the mass at infall and A the proper area at the lens. Where `mean_number` is given instead of `sigma_sub`, it
-    is the mean number in cold dark matter between the two masses, whatever the host.
+    with M the mass at infall, M_host that of the host and A the proper area at the lens. Where `mean_number` is given
+    instead of `sigma_sub`, it is the mean number in cold dark matter between the two masses, whatever the host.
 
     Arguments:
         log_mass_range: ends of the grid in ln M, `(2,)`; `n_nodes` (static) nodes.
+        positions: where they stand on the sky.
+        concentration: at infall.
+        truncation: what tides leave of them.
+        host: the halo of the lens galaxy.
         sigma_sub: normalisation in kpc^-2, or None.
         mean_number: mean number of subhalos, or None.
         slope: logarithmic slope of dN/dM.
         log10_mass_min, log10_mass_max: range of log10 of the mass at infall in Msun.
-        log10_host_mass: log10 of the host halo's mass in Msun.
         host_mass_slope, host_redshift_slope: how the number scales with the host.
-        positions: where they stand on the sky.
+        infall: whether masses and concentrations are those of a redshift of infall, drawn for each; else of the lens's.
         sheets: whether a negative sheet balances the mean convergence of the subhalos.
     """
 
@@ -49,15 +56,16 @@ class Subhalos(eqx.Module):
     n_nodes: int = eqx.field(static=True)
     positions: Positions
     concentration: Concentration
-    truncation: Truncation
+    truncation: Tides
+    host: Host = eqx.field(default_factory=Host)
     sigma_sub: Scalar | None = free(None)
     mean_number: Scalar | None = free(None)
     slope: Scalar = free(-1.9)
     log10_mass_min: Scalar = free(7.0)
     log10_mass_max: Scalar = free(10.0)
-    log10_host_mass: Scalar = free(13.3)
     host_mass_slope: Scalar = free(0.55)
     host_redshift_slope: Scalar = free(0.37)
+    infall: bool = eqx.field(static=True, default=True)
     sheets: bool = eqx.field(static=True, default=True)
 
     def __check_init__(self) -> None:
@@ -80,7 +88,7 @@ class Subhalos(eqx.Module):
         if self.sigma_sub is None:
             amplitude = -jnp.log(MassLaw(log_mass, power_law, *limits).number())
         else:
-            amplitude = LN10 * self.host_mass_slope * (self.log10_host_mass - 13)
+            amplitude = LN10 * self.host_mass_slope * (self.host.log10_mass - 13)
             amplitude = amplitude + self.host_redshift_slope * jnp.log(lenses.redshift + 0.5)
             amplitude = amplitude + jnp.log(self.positions.area(lenses))
         suppression = dark_matter.subhalo_log_suppression(log_mass)
@@ -98,35 +106,74 @@ class Subhalos(eqx.Module):
         return self._amplitude * self.law(lenses, dark_matter).number()[0]
 
     def structure(
-        self, log_mass: Float[Array, "1 n"], normal: Float[Array, "1 n"], lenses: LensPlanes, dark_matter: DarkMatter
+        self,
+        log_mass: Float[Array, "1 n"],
+        projected: Float[Array, "1 n"],
+        draws: tuple[Float[Array, "1 n"], ...],
+        lenses: LensPlanes,
+        cosmology: FlatLambdaCDM,
+        dark_matter: DarkMatter,
     ) -> Structure:
-        """Structure of subhalos from their ln mass and a standard normal number for the concentration."""
+        """Structure of subhalos.
+
+        Arguments:
+            log_mass: ln of the mass at infall.
+            projected: distance from the lens on the sky, kpc.
+            draws: five uniform numbers each: for concentration, infall, depth, tides and collapse.
+            lenses, cosmology, dark_matter: the lens plane, and what it is made of.
+        """
+        scatter, infall, depth, tide, collapse = draws
         redshift = jnp.broadcast_to(lenses.redshift[:, None], log_mass.shape)
-        log_c = self.concentration.log_median(lenses.redshift, log_mass)
+        density = jnp.broadcast_to(lenses.critical_density[:, None], log_mass.shape)
+        if self.infall:
+            redshift = infall_redshift(log_mass, self.host, lenses.redshift, infall)
+            density = cosmology.critical_density(redshift)
+        log_c = self.concentration.table.at_each(redshift, log_mass)
         log_c = log_c + dark_matter.log_concentration_ratio(log_mass, redshift)
-        c = self.concentration.scattered(log_c, normal)
-        return Structure(log_mass, c, self.truncation.tau(c), jnp.zeros_like(c))
-
-    def sheet(self, law: MassLaw, lenses: LensPlanes, dark_matter: DarkMatter) -> Scalar:
-        """Minus the mean convergence of the subhalos' whole mass over the disc."""
-
-        def mean_mass(log_mass: Array, normal: Array) -> Array:
-            return self.structure(log_mass, normal, lenses, dark_matter).total_mass()
-
-        mass = self._amplitude * rendering.mean_total_mass(law, mean_mass)
-        return (-mass / (self.positions.area(lenses) * lenses.critical_surface_density))[0]
+        c = self.concentration.scattered(log_c, randomness.normal(scatter))
+        bare = Structure.nfw(log_mass, c, density, jnp.ones_like(c))
+        tau, remaining = self.truncation.strip(
+            Infallen(
+                log_mass,
+                c,
+                jnp.exp(log_c),
+                bare.scale_radius(),
+                redshift,
+                self.host.radius(projected, depth, lenses),
+                randomness.normal(tide),
+                lenses.redshift,
+                self.host.concentration,
+            )
+        )
+        stripped = Structure(log_mass, c, density, tau, bare.core_fraction, remaining, bare.radius_ratio)
+        return dark_matter.subhalo_structure(stripped, collapse)
 
     def draw(
-        self, key: PRNGKeyArray, lenses: LensPlanes, dark_matter: DarkMatter, n_slots: int
+        self, key: PRNGKeyArray, lenses: LensPlanes, cosmology: FlatLambdaCDM, dark_matter: DarkMatter, n_slots: int
     ) -> tuple[Halo, Int[Array, ""], Scalar]:
-        """Halos `(1, n_slots)`, the number drawn, and the sheet of the lens plane."""
+        """Halos `(1, n_slots)`, the number drawn, and the sheet of the lens plane.
+
+        The sheet is minus the mean convergence of the subhalos' whole mass over the disc.
+        """
         law = self.law(lenses, dark_matter)
-        dtype = lenses.redshift.dtype
         key_counts, key_halos = jax.random.split(key)
         counts = randomness.poisson(key_counts, self._amplitude * law.number())
-        rank, scatter, place, turn = randomness.uniforms(key_halos, 4, 1, n_slots, dtype)
-        structure = self.structure(law.sample(rank), randomness.normal(scatter), lenses, dark_matter)
-        center = self.positions.sample(place, turn, lenses)
+        rank, *drawn = randomness.uniforms(key_halos, STREAMS, 1, n_slots, lenses.redshift.dtype)
+        nodes = Quadrature.of(law, STREAMS - 1, POINTS)
+        log_mass, place, turn, *draws = nodes.before(law.sample(rank), *drawn)
+        x, y = self.positions.sample(place, turn, lenses, self.host)
+        both = self.structure(log_mass, _distance(x, y, lenses), tuple(draws), lenses, cosmology, dark_matter)
+        structure, mean = both.split(n_slots)
+        center = (x[:, :n_slots], y[:, :n_slots])
         halos = structure.halos(lenses, center, rendering.first_slots(counts, n_slots))
-        sheet = self.sheet(law, lenses, dark_matter) if self.sheets else jnp.zeros((), dtype)
-        return halos, counts[0], sheet
+        if not self.sheets:
+            return halos, counts[0], jnp.zeros((), lenses.redshift.dtype)
+        sheet = -self._amplitude * nodes.convergence(mean, self.positions.area(lenses), lenses)
+        return halos, counts[0], sheet[0]
+
+
+def _distance(x: Array, y: Array, lenses: LensPlanes) -> Array:
+    """Distance from the lens in kpc of positions in arcsec; its gradient at the lens is zero."""
+    squared = x * x + y * y
+    away = squared > 0
+    return jnp.where(away, jnp.sqrt(jnp.where(away, squared, 1.0)), 0.0) * lenses.kpc_per_arcsec[:, None]
