@@ -106,11 +106,23 @@ def test_single_precision(scene):
 def test_an_image_that_lacks_halos_is_refused_or_flagged(model, theta):
     theta = theta | {"strength": jnp.asarray(1.5)}
     key = jax.random.key(0)
-    with pytest.raises(OverflowError, match="1 of 1 images lack something: more halos were drawn"):
+    with pytest.raises(OverflowError, match="1 of 1 images lack halos: more were drawn"):
         model(theta, key)
     seen = model.both(theta, key)
     assert bool(seen.diagnostics.overflow)
     assert np.isfinite(jax.jit(model)(theta, key)).all()
+
+
+def test_an_image_without_room_for_its_corrections_is_made_again(scene):
+    tight = lx.Simulator(INSTRUMENT, lx.raytrace.Lattice(capacity=1))
+    image, found = tight.noiseless(scene, diagnostics=True)
+    assert int(found.pairs) <= int(found.capacity)
+    assert not bool(found.overflow)
+    expected = SIMULATOR.noiseless(scene)
+    np.testing.assert_allclose(image, expected, atol=2e-3 * float(expected.max()))
+    inside = jax.jit(lambda scene: tight.noiseless(scene, diagnostics=True)[1])(scene)
+    assert bool(inside.overflow)
+    assert int(inside.capacity) < int(found.capacity)
 
 
 def test_jit_vmap_batch_and_loop_agree(model):
@@ -150,7 +162,9 @@ def test_one_compilation_for_all_values(model, monkeypatch):
     original = simulate.Scene.dtype.fget
     monkeypatch.setattr(simulate.Scene, "dtype", property(lambda self: traces.append(1) or original(self)))
     key = jax.random.key(6)
-    fresh = lx.ForwardModel(model.prior, Recipe(), lx.Simulator(INSTRUMENT, lx.raytrace.Direct(closed_form=False, chunk=512)))
+    fresh = lx.ForwardModel(
+        model.prior, Recipe(), lx.Simulator(INSTRUMENT, lx.raytrace.Direct(closed_form=False, chunk=512))
+    )
     fresh({"einstein_radius": 0.8, "strength": 0.01}, key)
     first = len(traces)
     assert first > 0

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any, final
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from lensax._batching import map_batch
 from lensax._types import Array, Float, PRNGKeyArray, as_real, concrete
 from lensax.instrument import Instrument
 from lensax.parameters import Prior
 from lensax.parameters.near import check_theta
-from lensax.raytrace import Diagnostics, Direct, RayTracer
+from lensax.raytrace import Diagnostics, Lattice, RayTracer
 from lensax.scene import Scene
 
 if TYPE_CHECKING:
@@ -41,9 +42,9 @@ class Simulator(eqx.Module):
     """Takes images of scenes: traces rays, evaluates the light, blurs, bins and adds noise.
 
     Compiled once for every shape of a scene: the halos, their number on each plane, the redshifts and every parameter
-    may change without a new compilation.  Outside of a JAX transform an image that lacks something (see
-    `Diagnostics.overflow`) is refused with an `OverflowError`; with `diagnostics=True`, or inside a transform, the
-    flag is returned instead.
+    may change without a new compilation.  Outside of a JAX transform an image for which the tracer lacked room is made
+    again with more, and one that lacks halos (see `Diagnostics.overflow`) is refused with an `OverflowError`.  Inside a
+    transform neither is possible: the flag is returned by whatever returns diagnostics.
 
     Args:
         instrument: the telescope and its camera.
@@ -51,7 +52,7 @@ class Simulator(eqx.Module):
     """
 
     instrument: Instrument
-    tracer: RayTracer = eqx.field(default_factory=Direct)
+    tracer: RayTracer = eqx.field(default_factory=Lattice)
 
     # One object is one function: `jax.jit` takes it as it is.
     __hash__ = object.__hash__
@@ -62,7 +63,7 @@ class Simulator(eqx.Module):
 
         With `diagnostics=True`: (image, Diagnostics) from the same compiled program.
         """
-        image, found = _noiseless(self, scene)
+        image, found = _with_room(lambda simulator: _noiseless(simulator, scene), self)
         return (image, found) if diagnostics else _trusted(image, found)
 
     def __call__(self, scene: Scene, key: PRNGKeyArray, diagnostics: bool = False) -> Any:
@@ -70,20 +71,18 @@ class Simulator(eqx.Module):
 
         With `diagnostics=True`: (image, Diagnostics) from the same compiled program.
         """
-        seen = _observe(self, scene, key)
+        seen = self.observe(scene, key)
         return (seen.noisy, seen.diagnostics) if diagnostics else _trusted(seen.noisy, seen.diagnostics)
 
     def observe(self, scene: Scene, key: PRNGKeyArray) -> Observation:
         """The noiseless and the noisy image of a scene with their diagnostics."""
-        return _observe(self, scene, key)
+        return _with_room(lambda simulator: _observe(simulator, scene, key), self)
 
     def diagnose(self, scene: Scene) -> Diagnostics:
         """The diagnostics alone: error estimate, pairs used and capacity, overflow, halos per plane."""
-        return _noiseless(self, scene)[1]
+        return self.noiseless(scene, diagnostics=True)[1]
 
-    def batch(
-        self, scenes: Scene, keys: Array, micro_batch: int | None = None, diagnostics: bool = False
-    ) -> Any:
+    def batch(self, scenes: Scene, keys: Array, micro_batch: int | None = None, diagnostics: bool = False) -> Any:
         """Noisy images of scenes that are stacked along a leading axis of every leaf, (n, n_y, n_x).
 
         Args:
@@ -92,7 +91,8 @@ class Simulator(eqx.Module):
             micro_batch: images that are in memory together; None sizes it to the device.
             diagnostics: also return the Diagnostics, with a leading axis.
         """
-        seen = map_batch(_observe, self, (scenes, keys), micro_batch, self._bytes_per_image(scenes.dtype))
+        size = self._bytes_per_image(scenes.dtype)
+        seen = _with_room(lambda simulator: map_batch(_observe, simulator, (scenes, keys), micro_batch, size), self)
         return (seen.noisy, seen.diagnostics) if diagnostics else _trusted(seen.noisy, seen.diagnostics)
 
     def _bytes_per_image(self, dtype: Any) -> int:
@@ -147,7 +147,8 @@ class ForwardModel(eqx.Module):
 
     def both(self, theta: Mapping[str, Any], key: PRNGKeyArray) -> Observation:
         """The noiseless and the noisy image with their diagnostics, from one compiled program."""
-        return _evaluate((self.recipe, self.simulator), self._checked(theta), key)
+        values = self._checked(theta)
+        return _with_room(lambda simulator: _evaluate((self.recipe, simulator), values, key), self.simulator)
 
     def scene(self, theta: Mapping[str, Any], key: PRNGKeyArray) -> Scene:
         """The universe that `theta` and `key` make: the one that the images of the same theta and key show."""
@@ -162,11 +163,11 @@ class ForwardModel(eqx.Module):
         return _trusted(seen.noisy, seen.diagnostics)
 
     def batch_both(self, theta: Mapping[str, Any], keys: Array, micro_batch: int | None = None) -> Observation:
-        """As `batch`, with noiseless images and diagnostics; rows with an overflow are returned and flagged."""
-        dtype = jnp.zeros(()).dtype
-        size = self.simulator._bytes_per_image(dtype)
-        return map_batch(
-            _evaluate, (self.recipe, self.simulator), (self._checked(theta, batched=True), keys), micro_batch, size
+        """As `batch`, with noiseless images and diagnostics; rows that lack halos are returned and flagged."""
+        size = self.simulator._bytes_per_image(jnp.zeros(()).dtype)
+        items = (self._checked(theta, batched=True), keys)
+        return _with_room(
+            lambda simulator: map_batch(_evaluate, (self.recipe, simulator), items, micro_batch, size), self.simulator
         )
 
     def stream(
@@ -226,18 +227,26 @@ def _evaluate(parts: tuple[Callable, Simulator], theta: dict[str, Array], key: P
     return _observe(simulator, _make_scene(recipe, theta, key), jax.random.split(key)[1])
 
 
+def _with_room(run: Callable[[Simulator], Any], simulator: Simulator) -> Any:
+    """What `run` returns with a simulator whose tracer has room for all corrections; inside a transform, `run` once."""
+    while True:
+        result = run(simulator)
+        found = result[1] if isinstance(result, tuple) else result.diagnostics
+        pairs = concrete(found.pairs)
+        if pairs is None or not (pairs > np.asarray(found.capacity)).any():
+            return result
+        tracer = simulator.tracer.enlarged()
+        if tracer == simulator.tracer:
+            return result
+        simulator = Simulator(simulator.instrument, tracer)
+
+
 def _trusted(image: Array, diagnostics: Diagnostics) -> Array:
     """The image, unless it is known to lack something."""
     overflow = concrete(diagnostics.overflow)
     if overflow is not None and overflow.any():
-        pairs, capacity = int(jnp.max(diagnostics.pairs)), int(jnp.max(diagnostics.capacity))
-        cause = (
-            f"{pairs} corrections wanted on one plane, room for {capacity}"
-            if pairs > capacity
-            else "more halos were drawn than the catalogue has slots"
-        )
         raise OverflowError(
-            f"{int(overflow.sum())} of {overflow.size} images lack something: {cause}; "
-            "raise the capacity, or ask for diagnostics=True to receive them flagged"
+            f"{int(overflow.sum())} of {overflow.size} images lack halos: more were drawn than there are slots in the "
+            "catalogue; give it more slots, or ask for diagnostics to receive such images flagged"
         )
     return image

@@ -81,6 +81,10 @@ class Direct(RayTracer):
             plane_y,
         )
 
+    def enlarged(self) -> "Direct":
+        """Itself: it never runs out of room."""
+        return self
+
     def _chunk_tracer(self, scene: "Scene", every_plane: bool) -> Callable[[Array, Array], tuple[Rays, Any]]:
         """The function that traces one chunk of rays; what it needs of the halos is prepared once, outside of it."""
         steps, halos = plane_steps(scene), scene.halos

@@ -77,3 +77,7 @@ class RayTracer(eqx.Module):
     @abc.abstractmethod
     def trace_at(self, scene: "Scene", x: Any, y: Any, every_plane: bool = False) -> Trace:
         """Trace rays that start at any image positions `x`, `y` (arcsec, one shape)."""
+
+    @abc.abstractmethod
+    def enlarged(self) -> "RayTracer":
+        """The same tracer with twice the room where it ran out of room; itself where it cannot."""
