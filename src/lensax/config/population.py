@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from lensax import halos
 from lensax._types import as_real
@@ -44,6 +44,8 @@ class LineOfSight(Section):
     two_halo: TwoHaloSection | None = None
     axis: AxisSection | None = None
     sheets: bool = True
+    common_random_numbers: bool = False
+    relaxation: float = Field(default=0.0, ge=0, le=1)
 
     @model_validator(mode="after")
     def _balance(self) -> "LineOfSight":
@@ -66,6 +68,8 @@ class Subhalos(Section):
     concentration: ConcentrationSection = ConcentrationSection()
     truncation: TidesSection = TidesSection()
     sheets: bool = True
+    common_random_numbers: bool = False
+    relaxation: float = Field(default=0.0, ge=0, le=1)
 
     _split = model_validator(mode="before")(staticmethod(split_mass_range))
 
@@ -77,6 +81,8 @@ class Subhalos(Section):
 
 
 def _check_balance(section: Any) -> Any:
+    if section.relaxation and not section.common_random_numbers:
+        raise ValueError("relaxation is for common_random_numbers: true")
     if section.sheets and section.truncation.model == "none":
         raise ValueError("halos without truncation have no total mass for a sheet to balance: set sheets: false")
     return section
@@ -128,7 +134,14 @@ def build_population(
 
     varied = {name: tuple(parameters.bounds(name)) for name in (*population.names, *redshifts) if name not in fixed}
     varied = {name: ends for name, ends in varied.items() if ends[0] < ends[1]}
-    return population.with_values(fixed).sized(planes, varied)
+    sections = {"line_of_sight": line_of_sight, "subhalos": subhalos}
+    common = [name for name, section in sections.items() if section is not None and section.common_random_numbers]
+    widths = {sections[name].relaxation for name in common}  # type: ignore[union-attr]
+    if len(widths) > 1:
+        raise ValueError("line_of_sight and subhalos must have the same relaxation")
+    return population.with_values(fixed).sized(
+        planes, varied, common_random_numbers=common, relaxation=widths.pop() if widths else 0.0
+    )
 
 
 def _fixed(parameters: Parameters, name: str) -> float | None:

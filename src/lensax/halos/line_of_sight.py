@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lensax._types import Array, Float, Int, PRNGKeyArray
+from lensax._types import Array, Bool, Float, Int, PRNGKeyArray
 from lensax.cosmology import RADIANS_PER_ARCSEC, FlatLambdaCDM
 from lensax.halos import randomness, rendering
 from lensax.halos.concentration import Concentration
@@ -17,6 +17,7 @@ from lensax.halos.mass_function import MassFunction
 from lensax.halos.mass_law import MassLaw
 from lensax.halos.plane_scheme import PlaneScheme
 from lensax.halos.rendering import LensPlanes, Quadrature, Structure
+from lensax.halos.thinning import Envelope
 from lensax.halos.truncation import Truncation
 from lensax.halos.two_halo import TwoHalo
 from lensax.mass.halo import Halo
@@ -41,6 +42,7 @@ class LineOfSight(eqx.Module):
         two_halo: more halos on the lens plane, around the lens galaxy's halo; None leaves them out.
         axis: where the cone's axis leads behind the lens; None keeps it straight. Sheets stay centred on x = y = 0.
         sheets: whether a uniform negative sheet on each plane balances the mean convergence of its halos.
+        envelope: draws with common random numbers (see `thinning`); None draws afresh. `Population.sized` fills it.
     """
 
     planes: PlaneScheme
@@ -51,6 +53,7 @@ class LineOfSight(eqx.Module):
     two_halo: TwoHalo | None = None
     axis: DeflectedAxis | None = None
     sheets: bool = eqx.field(static=True, default=True)
+    envelope: Envelope | None = None
 
     def volume(self, planes: "Planes", cosmology: FlatLambdaCDM) -> Float[Array, " planes"]:
         """Comoving volume in Mpc^3 for which each plane stands, the lens plane's raised by the two-halo term."""
@@ -106,20 +109,25 @@ class LineOfSight(eqx.Module):
         cosmology: FlatLambdaCDM,
         dark_matter: DarkMatter,
         n_slots: int,
-    ) -> tuple[Halo, Int[Array, " planes"], Float[Array, " planes"]]:
-        """Halos `(n_planes, n_slots)`, the number drawn on each plane, and the sheets."""
+    ) -> tuple[Halo, Int[Array, " planes"], Float[Array, " planes"], Bool[Array, ""]]:
+        """Halos `(n_planes, n_slots)`, the slots used per plane, the sheets, and whether the envelope was too low."""
         law = self.law(planes, cosmology, dark_matter)
         key_counts, key_halos = jax.random.split(key)
-        counts = randomness.poisson(key_counts, self.mass_function.delta_los * law.number())
+        amplitude = self.mass_function.delta_los
         numbers = randomness.uniforms(key_halos, STREAMS, planes.n_planes, n_slots, lenses.redshift.dtype)
-        rank, place, turn, scatter, collapse, _ = numbers
+        rank, place, turn, scatter, collapse, keep = numbers
+        drawn, mean = (law, amplitude * law.number()) if self.envelope is None else self.envelope.drawn()
+        counts, masses = randomness.poisson(key_counts, mean), drawn.sample(rank)
         x, y = rendering.disc(self.cone.radii(planes), place, turn)
         if self.axis is not None:
             offset_x, offset_y = self.axis.offset(planes)
             x, y = x + offset_x[:, None], y + offset_y[:, None]
-        filled = rendering.first_slots(counts, n_slots)
         nodes = Quadrature.of(law, 2, POINTS)
-        log_mass, scatter, collapse = nodes.before(law.sample(rank), scatter, collapse)
-        structure, mean = self.structure(log_mass, scatter, collapse, lenses, dark_matter).split(n_slots)
-        sheets = self._sheet(nodes, mean, planes, lenses) if self.sheets else jnp.zeros_like(lenses.redshift)
-        return structure.halos(lenses, (x, y), filled), counts, sheets
+        log_mass, scatter, collapse = nodes.before(masses, scatter, collapse)
+        structure, average = self.structure(log_mass, scatter, collapse, lenses, dark_matter).split(n_slots)
+        sheets = self._sheet(nodes, average, planes, lenses) if self.sheets else jnp.zeros_like(lenses.redshift)
+        halos = structure.halos(lenses, (x, y), rendering.first_slots(counts, n_slots))
+        if self.envelope is None:
+            return halos, counts, sheets, jnp.array(False)
+        thinned = self.envelope.thin(halos, law, amplitude, masses, keep)
+        return thinned, counts, sheets, self.envelope.exceeded(law, amplitude)

@@ -63,6 +63,12 @@ class MassLaw(eqx.Module):
         low, high = self.log_rate[:, cell], self.log_rate[:, cell + 1]
         return low + fraction * (high - low) if log_mass.ndim == 0 else low + fraction[None] * (high - low)
 
+    def log_rate_of(self, log_mass: Float[Array, "planes slots"]) -> Float[Array, "planes slots"]:
+        """ln(dN/dlnM) at masses of halos that stand on a plane each."""
+        cell, fraction = self._locate(log_mass)
+        low = jnp.take_along_axis(self.log_rate, cell, axis=1)
+        return low + fraction * (jnp.take_along_axis(self.log_rate, cell + 1, axis=1) - low)
+
     def _locate(self, log_mass: Array) -> tuple[Array, Array]:
         position = (log_mass - self.log_mass[0]) / self._step
         cell = jnp.clip(jnp.floor(position), 0, self.log_mass.shape[0] - 2).astype(jnp.int32)

@@ -13,6 +13,7 @@ from lensax.cosmology import FlatLambdaCDM
 from lensax.halos import rendering, slots
 from lensax.halos.catalogue import EMPTY_SLOT, HaloCatalogue
 from lensax.halos.dark_matter import DarkMatter
+from lensax.halos.envelopes import enveloped
 from lensax.halos.free import parameter_paths, replace
 from lensax.halos.line_of_sight import LineOfSight
 from lensax.halos.rendering import LensPlanes
@@ -104,13 +105,6 @@ class Population(eqx.Module):
             counts = counts.at[planes.lens_index].add(number)
         return counts
 
-    def expected_subhalos(self, planes: "Planes", values: Mapping[str, Any] | None = None) -> Scalar:
-        """Mean number of subhalos."""
-        population, lenses = self._prepared(planes, values)
-        if population.subhalos is None:
-            return jnp.zeros((), lenses.redshift.dtype)
-        return population.subhalos.expected(lenses.at(planes.lens_index), population.dark_matter)
-
     def draw(self, key: PRNGKeyArray, planes: "Planes", values: Mapping[str, Any] | None = None) -> HaloCatalogue:
         """Draw one universe.
 
@@ -129,25 +123,25 @@ class Population(eqx.Module):
             raise ValueError("the population has no slots: choose their number with `sized`")
         population, lenses = self._prepared(planes, values)
         key_los, key_sub = jax.random.split(key)
+        wrong = jnp.array(False)
         n_planes, n_slots, dark_matter = planes.n_planes, self.n_slots, population.dark_matter
         if population.line_of_sight is None:
             halos = Halo(**{k: jnp.full((n_planes, n_slots), v, lenses.redshift.dtype) for k, v in EMPTY_SLOT.items()})
             counts, sheets = jnp.zeros(n_planes, jnp.int32), jnp.zeros_like(lenses.redshift)
         else:
-            halos, counts, sheets = population.line_of_sight.draw(
+            halos, counts, sheets, wrong = population.line_of_sight.draw(
                 key_los, planes, lenses, self.cosmology, dark_matter, n_slots
             )
-        too_many = jnp.array(False)
         if population.subhalos is not None:
             i = planes.lens_index
-            more, number, sheet = population.subhalos.draw(
+            more, number, sheet, too_low = population.subhalos.draw(
                 key_sub, lenses.at(i), self.cosmology, dark_matter, min(n_slots, self.n_subhalos)
             )
             halos = jax.tree.map(lambda row, new: row.at[i].set(_append(row[i], counts[i], new[0])), halos, more)
-            too_many = number > more.kappa_s.shape[1]
+            wrong = wrong | too_low | (number > more.kappa_s.shape[1])
             counts, sheets = counts.at[i].add(number), sheets.at[i].add(sheet)
             halos = _emptied(halos, counts)
-        return HaloCatalogue(halos, sheets, jnp.any(counts > n_slots) | too_many)
+        return HaloCatalogue(halos, sheets, jnp.any(counts > n_slots) | wrong)
 
     def _prepared(self, planes: "Planes", values: Mapping[str, Any] | None) -> tuple["Population", LensPlanes]:
         if self.line_of_sight is not None and planes.n_planes != self.line_of_sight.planes.n_planes:
@@ -162,19 +156,41 @@ class Population(eqx.Module):
         planes: "Planes | Callable[[Mapping[str, Any]], Planes]",
         bounds: Mapping[str, Sequence[float]] | None = None,
         probability: float = 1e-9,
+        common_random_numbers: Sequence[str] = (),
+        relaxation: float = 0.0,
     ) -> "Population":
         """The population with as many slots per plane as its fullest universe needs.
 
         Arguments:
             planes: the lens planes, or a function that makes them from parameters by name (for free redshifts).
             bounds: lowest and highest value of every parameter that may vary, by name; all others stay as they are.
+            common_random_numbers: sections, of `line_of_sight` and `subhalos`, to draw from an envelope, so that small
+                changes of parameters change few halos of a universe (see `thinning`); a draw that its envelope does
+                not hold reports an overflow.
+            relaxation: with common random numbers, let halos fade in and out over this width instead of appear.
             probability: that some plane overflows, at the values within the bounds for which halos are most numerous.
 
         Raises:
             ValueError: infinite bounds, or a catalogue that would not fit into memory.
         """
-        n_slots, n_subhalos, overflow = slots.needed(self, planes, bounds or {}, probability)
-        return dataclasses.replace(self, n_slots=n_slots, n_subhalos=n_subhalos, overflow_probability=overflow)
+        population = enveloped(self, planes, bounds or {}, common_random_numbers, relaxation)
+        n_slots, n_subhalos, overflow = slots.needed(population, planes, bounds or {}, probability)
+        return dataclasses.replace(population, n_slots=n_slots, n_subhalos=n_subhalos, overflow_probability=overflow)
+
+    def slots_used(self, planes: "Planes", values: Mapping[str, Any] | None = None) -> Float[Array, " entries"]:
+        """Mean number of slots that a draw fills on each plane, then of those for subhalos: more than there are halos
+        where they are drawn from an envelope."""
+        population, lenses = self._prepared(planes, values)
+        used = jnp.zeros(planes.n_planes + 1, lenses.redshift.dtype)
+        los, sub = population.line_of_sight, population.subhalos
+        if los is not None:
+            field = los.expected(planes, self.cosmology, population.dark_matter)
+            used = used.at[:-1].add(field if los.envelope is None else los.envelope.drawn()[1])
+        if sub is not None:
+            number = sub.expected(lenses.at(planes.lens_index), population.dark_matter)
+            number = number if sub.envelope is None else sub.envelope.drawn()[1][0]
+            used = used.at[planes.lens_index].add(number).at[-1].add(number)
+        return used
 
 
 def _append(row: Array, count: Int[Array, ""], new: Array) -> Array:

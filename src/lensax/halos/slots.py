@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import equinox as eqx
-import jax.numpy as jnp
 import numpy as np
 
 from lensax._types import as_real
@@ -38,7 +37,7 @@ def needed(
     @eqx.filter_jit
     def expected(values: dict[str, Any]) -> Any:
         at: Any = planes(values) if callable(planes) else planes
-        return jnp.append(population.expected(at, values), population.expected_subhalos(at, values))
+        return population.slots_used(at, values)
 
     def counts(values: Mapping[str, float]) -> np.ndarray:
         return np.asarray(expected({name: as_real(value) for name, value in values.items()}), np.float64)

@@ -7,7 +7,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from lensax._types import Array, Float, Int, PRNGKeyArray, Scalar
+from lensax._types import Array, Bool, Float, Int, PRNGKeyArray, Scalar
 from lensax.cosmology import FlatLambdaCDM
 from lensax.halos import randomness, rendering
 from lensax.halos.concentration import Concentration
@@ -18,6 +18,7 @@ from lensax.halos.mass_function import check_mass_range, mass_grid
 from lensax.halos.mass_law import MassLaw
 from lensax.halos.positions import Positions
 from lensax.halos.rendering import LensPlanes, Quadrature, Structure
+from lensax.halos.thinning import Envelope
 from lensax.halos.tides import Infallen, Tides
 from lensax.mass.halo import Halo
 
@@ -50,6 +51,7 @@ class Subhalos(eqx.Module):
         host_mass_slope, host_redshift_slope: how the number scales with the host.
         infall: whether masses and concentrations are those of a redshift of infall, drawn for each; else of the lens's.
         sheets: whether a negative sheet balances the mean convergence of the subhalos.
+        envelope: draws with common random numbers (see `thinning`); None draws afresh. `Population.sized` fills it.
     """
 
     log_mass_range: Float[Array, " 2"]
@@ -67,6 +69,7 @@ class Subhalos(eqx.Module):
     host_redshift_slope: Scalar = free(0.37)
     infall: bool = eqx.field(static=True, default=True)
     sheets: bool = eqx.field(static=True, default=True)
+    envelope: Envelope | None = None
 
     def __check_init__(self) -> None:
         if (self.sigma_sub is None) == (self.mean_number is None):
@@ -79,10 +82,15 @@ class Subhalos(eqx.Module):
         ends, nodes = mass_grid(check_mass_range(log10_mass, "subhalos: log10_mass"))
         return jnp.asarray(ends, float), len(nodes)
 
+    @property
+    def log_mass_grid(self) -> Float[Array, " nodes"]:
+        """The grid of ln M."""
+        steps = jnp.linspace(0.0, 1.0, self.n_nodes, dtype=self.log_mass_range.dtype)
+        return self.log_mass_range[0] + steps * (self.log_mass_range[1] - self.log_mass_range[0])
+
     def law(self, lenses: LensPlanes, dark_matter: DarkMatter) -> MassLaw:
         """Number per ln mass on the lens plane (a set of one plane)."""
-        steps = jnp.linspace(0.0, 1.0, self.n_nodes, dtype=self.log_mass_range.dtype)
-        log_mass = self.log_mass_range[0] + steps * (self.log_mass_range[1] - self.log_mass_range[0])
+        log_mass = self.log_mass_grid
         power_law = ((1 + self.slope) * (log_mass - PIVOT))[None]
         limits = (LN10 * self.log10_mass_min, LN10 * self.log10_mass_max)
         if self.sigma_sub is None:
@@ -95,7 +103,7 @@ class Subhalos(eqx.Module):
         return MassLaw(log_mass, power_law + suppression[None] + amplitude[:, None], *limits)
 
     @property
-    def _amplitude(self) -> Array:
+    def amplitude(self) -> Array:
         """What multiplies the law; kept out of it because 0 has no logarithm."""
         amplitude = self.mean_number if self.sigma_sub is None else self.sigma_sub
         assert amplitude is not None  # __check_init__ has seen to it
@@ -103,7 +111,7 @@ class Subhalos(eqx.Module):
 
     def expected(self, lenses: LensPlanes, dark_matter: DarkMatter) -> Scalar:
         """Mean number of subhalos."""
-        return self._amplitude * self.law(lenses, dark_matter).number()[0]
+        return self.amplitude * self.law(lenses, dark_matter).number()[0]
 
     def structure(
         self,
@@ -150,26 +158,32 @@ class Subhalos(eqx.Module):
 
     def draw(
         self, key: PRNGKeyArray, lenses: LensPlanes, cosmology: FlatLambdaCDM, dark_matter: DarkMatter, n_slots: int
-    ) -> tuple[Halo, Int[Array, ""], Scalar]:
-        """Halos `(1, n_slots)`, the number drawn, and the sheet of the lens plane.
+    ) -> tuple[Halo, Int[Array, ""], Scalar, Bool[Array, ""]]:
+        """Halos `(1, n_slots)`, the slots used, the sheet of the lens plane, and whether the envelope was too low.
 
         The sheet is minus the mean convergence of the subhalos' whole mass over the disc.
         """
         law = self.law(lenses, dark_matter)
         key_counts, key_halos = jax.random.split(key)
-        counts = randomness.poisson(key_counts, self._amplitude * law.number())
+        drawn_law, number = (law, self.amplitude * law.number()) if self.envelope is None else self.envelope.drawn()
+        counts = randomness.poisson(key_counts, number)
         rank, *drawn = randomness.uniforms(key_halos, STREAMS, 1, n_slots, lenses.redshift.dtype)
         nodes = Quadrature.of(law, STREAMS - 1, POINTS)
-        log_mass, place, turn, *draws = nodes.before(law.sample(rank), *drawn)
+        masses = drawn_law.sample(rank)
+        log_mass, place, turn, *draws = nodes.before(masses, *drawn)
         x, y = self.positions.sample(place, turn, lenses, self.host)
         both = self.structure(log_mass, _distance(x, y, lenses), tuple(draws), lenses, cosmology, dark_matter)
         structure, mean = both.split(n_slots)
         center = (x[:, :n_slots], y[:, :n_slots])
         halos = structure.halos(lenses, center, rendering.first_slots(counts, n_slots))
-        if not self.sheets:
-            return halos, counts[0], jnp.zeros((), lenses.redshift.dtype)
-        sheet = -self._amplitude * nodes.convergence(mean, self.positions.area(lenses), lenses)
-        return halos, counts[0], sheet[0]
+        sheet = jnp.zeros((), lenses.redshift.dtype)
+        if self.sheets:
+            sheet = -self.amplitude * nodes.convergence(mean, self.positions.area(lenses), lenses)[0]
+        if self.envelope is None:
+            return halos, counts[0], sheet, jnp.array(False)
+        (keep,) = randomness.uniforms(jax.random.fold_in(key_halos, 1), 1, 1, n_slots, lenses.redshift.dtype)
+        thinned = self.envelope.thin(halos, law, self.amplitude, masses, keep)
+        return thinned, counts[0], sheet, self.envelope.exceeded(law, self.amplitude)
 
 
 def _distance(x: Array, y: Array, lenses: LensPlanes) -> Array:
