@@ -14,10 +14,10 @@ from lensax._types import Array, Bool, Float, Int, PRNGKeyArray, Scalar
 from lensax.halos import HaloCatalogue
 from lensax.mass.plummer import PlummerMixture
 from lensax.raytrace.direct import Direct
+from lensax.raytrace.exact import Visited, mixture_deflection, trace_exactly
 from lensax.raytrace.interpolation_error import tear_error
 from lensax.raytrace.lattice_geometry import Geometry, TileLevel
 from lensax.raytrace.lattice_layout import Layout, automatic_layout
-from lensax.raytrace.node_pass import Visited, trace_exactly
 from lensax.raytrace.packing import HaloBlocks, pack
 from lensax.raytrace.pair_list import Pairs, list_pairs
 from lensax.raytrace.pair_selection import TileBoxes, mark_pairs, pair_threshold
@@ -33,9 +33,9 @@ __all__ = ["Corrections", "Lattice"]
 
 # No pair is left uncorrected whose predicted rms error exceeds this share of the tolerance: the worst ray of a tile
 # lies further off than its rms, and more than one halo may err there.
-_LARGEST_PAIR = 0.55
+_LARGEST_PAIR = 0.5
 # Predicted errors add with random signs; true ones exceed their sum by up to this factor (benchmarks/lattice.py).
-_SAFETY = 1.3
+_SAFETY = 1.2
 # Rounding of the recursion, in units of the frame's width times the precision of a number.
 _ROUNDING = 1.0
 
@@ -229,7 +229,7 @@ def _packed(halos: HaloCatalogue, width: int) -> tuple[HaloBlocks, PlummerMixtur
 def _visit_nodes(scene: "Scene", geometry: Geometry, blocks: HaloBlocks, mixture: PlummerMixture) -> Visited:
     """Trace the nodes; leaves (n_planes, m_y, m_x)."""
     x, y = geometry.nodes(scene.dtype)
-    _, visited = trace_exactly(scene, blocks, mixture, x.reshape(-1), y.reshape(-1), keep=True)
+    _, visited = trace_exactly(scene, blocks, mixture, mixture_deflection, x.reshape(-1), y.reshape(-1), visit=True)
     return jax.tree.map(lambda leaf: leaf.reshape(-1, *geometry.node_shape), visited)
 
 
@@ -264,5 +264,5 @@ def _trace_level(
     if chosen.exact.shape[0] == 0:
         return rays
     x, y = (start[chosen.exact] for start in geometry.rays(level, scene.dtype))
-    exactly, _ = trace_exactly(scene, blocks, mixture, x.reshape(-1), y.reshape(-1))
+    exactly, _ = trace_exactly(scene, blocks, mixture, mixture_deflection, x.reshape(-1), y.reshape(-1))
     return jax.tree.map(lambda all_, some: all_.at[chosen.exact].set(some.reshape(x.shape)), rays, exactly)

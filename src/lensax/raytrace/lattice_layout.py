@@ -22,7 +22,7 @@ _SMALLEST_SPACING, _LARGEST_SPACING = 0.05, 0.25
 # More tiles than that take several cells each: the table of predicted errors grows with the tiles.
 _MANY_TILES = 1200
 # Pairs on a plane, per slot of the catalogue and in tiles around massive halos.
-_PAIRS_PER_SLOT = 8
+_PAIRS_PER_SLOT = 12
 _TILES_FOR_MASSIVE_HALOS = 2
 # Slots are chosen with head-room: about this share of them is filled.
 _FILLED = 0.6

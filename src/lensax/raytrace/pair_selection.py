@@ -10,7 +10,7 @@ from jax import lax
 
 from lensax._types import Array, Bool, Float, Int, Scalar
 from lensax.mass import Halo
-from lensax.raytrace.interpolation_error import predicted_error
+from lensax.raytrace.interpolation_error import predicted_error, predicted_peak
 from lensax.raytrace.packing import HaloBlocks
 
 __all__ = ["WORD", "Marked", "TileBoxes", "mark_pairs", "pair_threshold"]
@@ -19,6 +19,8 @@ __all__ = ["WORD", "Marked", "TileBoxes", "mark_pairs", "pair_threshold"]
 WORD = 32
 # The threshold is sought on a sample of the tiles, by bisection between the largest and this share of it.
 _SAMPLE = 48
+# What a peak counts: the worst ray may err by this much more than the rms over a tile.
+_SHARE_OF_PEAK = 1 / 7
 _SMALLEST_SHARE = 1 / 256
 _BISECTIONS = 8
 
@@ -45,7 +47,7 @@ class Marked(eqx.Module):
         words: a bit for each tile, a row for each halo, (n_blocks, width, n_words).
         counts: pairs on each plane, (n_planes,).
         wanted: the same before the threshold was raised until they fit the capacity.
-        rest: sum over the unmarked halos of their squared errors, for each tile, arcsec^2.
+        rest: sum over the unmarked halos of their squared rms errors, for each tile, arcsec^2.
     """
 
     words: Array
@@ -54,18 +56,21 @@ class Marked(eqx.Module):
     rest: Float[Array, " tiles"]
 
 
-def block_errors(halos: Halo, boxes: TileBoxes) -> Float[Array, "halos tiles"]:
-    """Predicted error of every halo of a block, leaves (width,), in every tile of its plane, leaves (n_tiles,)."""
+def block_errors(halos: Halo, boxes: TileBoxes) -> tuple[Float[Array, "halos tiles"], Float[Array, "halos tiles"]]:
+    """Predicted errors of every halo of a block, leaves (width,), in every tile of its plane, leaves (n_tiles,).
+
+    Returns:
+        the rms over the tile, and the number that is held against the threshold: no less, and a share of the peak.
+    """
     gap_x = jnp.maximum(jnp.abs(boxes.center_x[None] - halos.center_x[:, None]) - boxes.half_x[None], 0)
     gap_y = jnp.maximum(jnp.abs(boxes.center_y[None] - halos.center_y[:, None]) - boxes.half_y[None], 0)
-    return predicted_error(
-        halos.kappa_s[:, None],
-        halos.scale_radius[:, None],
-        halos.core_radius[:, None],
-        jnp.sqrt(gap_x * gap_x + gap_y * gap_y),
-        boxes.spacing[None],
-        boxes.cells,
+    distance, spacing = jnp.sqrt(gap_x * gap_x + gap_y * gap_y), boxes.spacing[None]
+    kappa_s, scale_radius, core_radius = (
+        leaf[:, None] for leaf in (halos.kappa_s, halos.scale_radius, halos.core_radius)
     )
+    rms = predicted_error(kappa_s, scale_radius, core_radius, distance, spacing, boxes.cells)
+    peak = predicted_peak(kappa_s, scale_radius, distance, spacing)
+    return rms, jnp.maximum(rms, _SHARE_OF_PEAK * peak)
 
 
 def pair_threshold(
@@ -84,12 +89,12 @@ def pair_threshold(
     sample = np.sort(np.random.default_rng(0).permutation(n_tiles)[:_SAMPLE])
     sampled = boxes.tiles(sample)
     rows = jax.tree.map(lambda leaf: leaf[blocks.plane], sampled)
-    square = jax.vmap(block_errors)(blocks.halos, rows) ** 2
+    errors, seen = jax.vmap(block_errors)(blocks.halos, rows)
     share = weights[sample] / jnp.maximum(jnp.sum(weights[sample]), jnp.finfo(dtype).tiny)
-    weighted = square * share[None, None]
+    weighted = errors * errors * share[None, None]
 
     def left(threshold: Array) -> Array:
-        return jnp.sum(jnp.where(square > threshold**2, 0, weighted))
+        return jnp.sum(jnp.where(seen > threshold, 0, weighted))
 
     def bisect(_: Any, bounds: tuple[Array, Array]) -> tuple[Array, Array]:
         low, high = bounds
@@ -124,9 +129,8 @@ def mark_pairs(
             halos, plane, filled = row
 
             def count(rest: Array) -> tuple[Array, tuple[Array, Array]]:
-                error = block_errors(halos, jax.tree.map(lambda leaf: leaf[plane], boxes))
-                error = jnp.where(active[None], error, 0)
-                above = error > threshold * level[plane]
+                error, seen = block_errors(halos, jax.tree.map(lambda leaf: leaf[plane], boxes))
+                above = (seen > threshold * level[plane]) & active[None]
                 rest = rest + jnp.sum(jnp.where(above, 0, error * error), axis=0)
                 bits = jnp.pad(above, ((0, 0), (0, n_words * WORD - n_tiles))).reshape(width, n_words, WORD)
                 words = jnp.sum(bits.astype(jnp.uint32) << places, axis=-1, dtype=jnp.uint32)

@@ -9,8 +9,8 @@ from jax import lax
 
 from lensax._types import Array, Float
 from lensax.mass.plummer import PlummerMixture, mixture_slope
+from lensax.raytrace.exact import Visited
 from lensax.raytrace.lattice_geometry import Geometry, TileLevel
-from lensax.raytrace.node_pass import Visited
 from lensax.raytrace.pair_list import Pairs
 from lensax.raytrace.recursion import PlaneStep, Rays, macro_deflection, plane_steps
 
@@ -146,10 +146,12 @@ def _slopes(
 ) -> Float[Array, "pairs points"]:
     """Deflection over distance at the rays and, behind them, the nodes of a block of pairs; zero in unused slots.
 
-    As the result of a branch it has one consumer (see `mixture_slope`), and empty blocks cost nothing.
+    As the result of a branch it has one consumer (see `mixture_slope`), and empty blocks cost nothing; it is
+    checkpointed inside of the branch, else reverse mode would write out every term.
     """
     shape = (tile.shape[0], x.shape[1] + stencil.x.shape[1])
 
+    @jax.checkpoint
     def evaluate() -> Array:
         d_x = jnp.concatenate([x[tile], stencil.x[tile]], axis=1) - halos.center_x[halo][:, None]
         d_y = jnp.concatenate([y[tile], stencil.y[tile]], axis=1) - halos.center_y[halo][:, None]

@@ -1,0 +1,238 @@
+"""Accuracy and speed of the lattice against the exact tracer, over random scenes.
+
+    python benchmarks/lattice.py accuracy --scenes 200      # errors and estimates, for 300 to 10000 halos
+    python benchmarks/lattice.py accuracy --config configs/cdm_hst.yaml --scenes 200
+    python benchmarks/lattice.py speed                      # milliseconds, side by side with the exact tracer
+
+Prints a table and writes it as JSON to benchmarks/results/. The lattice runs in float32, the exact tracer in float64.
+"""
+
+import argparse
+import json
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+import lensax as lx
+from lensax._types import cast
+from lensax.raytrace import Direct, Lattice
+
+COSMOLOGY = lx.cosmology.FlatLambdaCDM(67.74, 0.3075)
+REDSHIFTS, LENS_REDSHIFT, SOURCE_REDSHIFT = (0.1, 0.2, 0.3, 0.4, 0.5, 0.7, 0.9, 1.1, 1.3), 0.5, 1.5
+PLANES = lx.raytrace.Planes(REDSHIFTS, LENS_REDSHIFT, SOURCE_REDSHIFT, COSMOLOGY)
+MASSES, SLOPE = (1e6, 1e10), -1.9
+HALF_WIDTH = 3.0  # arcsec, of the square that halos fill
+RESULTS = Path(__file__).parent / "results"
+
+
+@jax.jit
+@jax.vmap
+def halos_of(mass: Any, concentration: Any, redshift: Any) -> lx.mass.Halo:
+    """NFW halos of mass M200c."""
+    return lx.mass.Halo.from_mass(mass, concentration, redshift, SOURCE_REDSHIFT, COSMOLOGY)
+
+
+def random_table(count: int, random: np.random.Generator) -> dict[str, np.ndarray]:
+    """Cuspy, cored and collapsed halos, truncated or not, dN/dM ~ M^-1.9 between 1e6 and 1e10 Msun."""
+    low, high = (mass ** (SLOPE + 1) for mass in MASSES)
+    mass = (low + random.random(count) * (high - low)) ** (1 / (SLOPE + 1))
+    redshift = random.choice(REDSHIFTS, count)
+    concentration = 18 * (mass / 1e8) ** -0.05 * (1 + redshift) ** -0.7 * np.exp(0.3 * random.standard_normal(count))
+    halos = halos_of(*(jnp.asarray(column, float) for column in (mass, concentration, redshift)))
+    kappa_s, radius = np.asarray(halos.kappa_s, float), np.asarray(halos.scale_radius, float)
+    shrink = np.where(random.random(count) < 0.03, 10 ** random.uniform(-1.5, -0.5, count), 1.0)
+    kappa_s, radius = kappa_s / shrink**2, radius * shrink
+    cored = random.random(count) < 0.3
+    return {
+        "redshift": redshift,
+        "center_x": random.uniform(-HALF_WIDTH, HALF_WIDTH, count),
+        "center_y": random.uniform(-HALF_WIDTH, HALF_WIDTH, count),
+        "kappa_s": kappa_s,
+        "scale_radius": radius,
+        "truncation_radius": radius / shrink * random.choice([3.0, 10.0, 20.0, np.inf], count),
+        "core_radius": np.where(cored, random.uniform(0.01, 0.9, count), 0.0) * radius,
+    }
+
+
+def random_scene(count: int, seed: int, slots: int) -> lx.Scene:
+    """A random lens, population and source, in float64."""
+    random = np.random.default_rng([seed, count])
+    e1, e2, gamma_1, gamma_2 = random.normal(0, [0.1, 0.1, 0.04, 0.04])
+    center = random.uniform(-0.1, 0.1, 2)
+    # Every tenth lens is centred on the corner of a pixel, every tenth on the centre of one.
+    center = {0: np.zeros(2), 1: np.full(2, 0.025)}.get(seed % 10, center)
+    macro = (
+        lx.mass.PowerLaw(random.normal(1.2, 0.1), random.uniform(1.8, 2.3), e1, e2, *center),
+        lx.mass.ExternalShear(gamma_1, gamma_2),
+    )
+    halos = lx.halos.HaloCatalogue.from_table(random_table(count, random), PLANES, slots=slots)
+    source = lx.light.Sersic(20.0, random.uniform(0.05, 0.3), 1.0, 0.1, 0.0, *random.normal(0, 0.08, 2))
+    return lx.Scene(PLANES, macro, halos, (source,))
+
+
+def slots_for(count: int) -> int:
+    """Slots per plane that no random population of this size overflows."""
+    mean = count / len(REDSHIFTS)
+    return int(mean + 7 * np.sqrt(mean) + 8)
+
+
+def scenes_of(config: str | None, count: int, scenes: int) -> Iterator[lx.Scene]:
+    """Random scenes of this script, or of a configuration."""
+    if config is None:
+        for seed in range(scenes):
+            yield random_scene(count, seed, slots_for(count))
+        return
+    model = lx.ForwardModel.from_yaml(config)
+    for key in jax.random.split(jax.random.key(1), scenes):
+        prior_key, row_key = jax.random.split(key)
+        yield cast(model.scene(model.prior.sample(prior_key), row_key), jnp.float64)
+
+
+def brightness(scene: lx.Scene, x: Any, y: Any) -> Any:
+    """Surface brightness of the source at source positions."""
+    return sum(profile.surface_brightness(x, y) for profile in scene.source)
+
+
+def comparison(tracer: Lattice, grid: lx.Grid, exact: Direct) -> Callable[[lx.Scene], dict[str, float]]:
+    """A function that measures the errors of one scene."""
+
+    @eqx.filter_jit
+    def measure(scene: lx.Scene) -> dict[str, Any]:
+        found, truth = tracer.trace(cast(scene, jnp.float32), grid), exact.trace(scene, grid)
+        d_x, d_y = (getattr(found, a).astype(jnp.float64) - getattr(truth, a) for a in ("source_x", "source_y"))
+        square = d_x**2 + d_y**2
+        light = brightness(scene, truth.source_x, truth.source_y)
+        bright = light > 0.05 * jnp.max(light)
+        return {
+            "rms": jnp.sqrt(jnp.mean(square)),
+            "bright_max": jnp.sqrt(jnp.max(jnp.where(bright, square, 0))),
+            "estimate": found.diagnostics.error_estimate,
+            "pairs": found.diagnostics.pairs,
+            "overflow": found.diagnostics.overflow,
+            "halos": jnp.sum(found.diagnostics.halos_per_plane),
+        }
+
+    return lambda scene: {name: float(value) for name, value in measure(scene).items()}
+
+
+def accuracy(options: argparse.Namespace) -> list[dict[str, Any]]:
+    """One row for each number of halos and over-sampling."""
+    print("   halos  over  scenes  rms median      max  bright max  estimate/rms min  median  bounded  pairs  overflow")
+    rows = []
+    for count in options.halos if options.config is None else [0]:
+        for factor in options.over_sample:
+            tracer = Lattice(tolerance=options.tolerance)
+            grid = lx.Grid((options.pixels, options.pixels), options.pixel_scale, factor)
+            measure = comparison(tracer, grid, Direct(closed_form=options.closed_form))
+            found = [measure(scene) for scene in scenes_of(options.config, count, options.scenes)]
+            column = {name: np.array([row[name] for row in found]) for name in found[0]}
+            ratio = column["estimate"] / column["rms"]
+            rows.append(
+                {
+                    "config": options.config,
+                    "halos": float(np.median(column["halos"])),
+                    "over_sample": factor,
+                    "tolerance": options.tolerance,
+                    "scenes": len(found),
+                    "rms_median": float(np.median(column["rms"])),
+                    "rms_max": float(column["rms"].max()),
+                    "bright_max": float(column["bright_max"].max()),
+                    "ratio_min": float(ratio.min()),
+                    "ratio_median": float(np.median(ratio)),
+                    "bounded": float((ratio >= 1).mean()),
+                    "pairs_max": int(column["pairs"].max()),
+                    "overflow": int(column["overflow"].sum()),
+                }
+            )
+            print(
+                "{halos:8.0f} {over_sample:5d} {scenes:7d}    {rms_median:.2e} {rms_max:.2e}    {bright_max:.2e}"
+                "              {ratio_min:.2f}    {ratio_median:.2f}    {bounded:.3f}  {pairs_max:5d}         "
+                "{overflow:d}".format(**rows[-1]),
+                flush=True,
+            )
+    return rows
+
+
+def milliseconds(function: Callable[[], Any], repeats: int) -> tuple[float, float]:
+    """Smallest wall-clock and smallest processor time of a call, after a first one that compiles."""
+    jax.block_until_ready(function())
+    wall, processor = [], []
+    for _ in range(repeats):
+        start, busy = time.perf_counter(), time.process_time()
+        jax.block_until_ready(function())
+        wall.append(time.perf_counter() - start)
+        processor.append(time.process_time() - busy)
+    return 1e3 * min(wall), 1e3 * min(processor)
+
+
+def speed(options: argparse.Namespace) -> list[dict[str, Any]]:
+    """Source brightness at all rays and diagnostics: the noiseless image but for the PSF."""
+    print("        halos  over   lattice ms (processor)    exact ms (processor)   ratio")
+    rows = []
+    for count in options.halos:
+        for factor in options.over_sample:
+            grid = lx.Grid((options.pixels, options.pixels), options.pixel_scale, factor)
+            scene = cast(random_scene(count, 0, slots_for(count)), jnp.float32)
+
+            def image(tracer: Any, scene: lx.Scene, grid: lx.Grid = grid) -> Any:
+                trace = tracer.trace(scene, grid)
+                return grid.bin(brightness(scene, trace.source_x, trace.source_y)), trace.diagnostics
+
+            run = eqx.filter_jit(image)
+            tracer = Lattice(tolerance=options.tolerance)
+            fast, slow = (
+                milliseconds(lambda t=t: run(t, scene), n)
+                for t, n in ((tracer, 30), (Direct(), 3))  # noqa: B023
+            )
+            rows.append(
+                {
+                    "halos": count,
+                    "over_sample": factor,
+                    "lattice_ms": fast[0],
+                    "lattice_processor_ms": fast[1],
+                    "exact_ms": slow[0],
+                    "exact_processor_ms": slow[1],
+                }
+            )
+            print(
+                f"{count:13d} {factor:5d}   {fast[0]:8.1f} ({fast[1]:8.1f})      {slow[0]:8.1f} ({slow[1]:8.1f})"
+                f"   {slow[1] / fast[1]:6.1f}",
+                flush=True,
+            )
+    return rows
+
+
+def main() -> None:
+    """Parse the command line, measure, print, write."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=["accuracy", "speed"])
+    parser.add_argument("--halos", type=int, nargs="+", default=[300, 1000, 3000, 10000])
+    parser.add_argument("--over-sample", type=int, nargs="+", default=[1, 4])
+    parser.add_argument("--scenes", type=int, default=200)
+    parser.add_argument("--pixels", type=int, default=100)
+    parser.add_argument("--pixel-scale", type=float, default=0.05)
+    parser.add_argument("--tolerance", type=float, default=2e-5)
+    parser.add_argument(
+        "--closed-form",
+        action="store_true",
+        help="the reference takes the closed forms of the halos, not their mixtures (50 times slower)",
+    )
+    parser.add_argument("--config", help="draw the scenes from this configuration")
+    options = parser.parse_args()
+    jax.config.update("jax_enable_x64", True)
+    rows = {"accuracy": accuracy, "speed": speed}[options.what](options)
+    RESULTS.mkdir(exist_ok=True)
+    name = f"lattice_{options.what}" + (f"_{Path(options.config).stem}" if options.config else "")
+    path = RESULTS / f"{name}.json"
+    path.write_text(json.dumps({"device": str(jax.devices()[0]), "rows": rows}, indent=1) + "\n")
+    print(f"written to {path}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,105 @@
+"""Gradients through the lattice: those of the image that it returns, close to the exact tracer's, within memory."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from lattice_scenes import EXACT, GRID, LATTICE, random_scene
+
+from lensax._types import cast
+from lensax.instrument import Grid
+from lensax.raytrace import Lattice
+
+FIELDS = ("kappa_s", "scale_radius", "truncation_radius", "core_radius", "center_x", "center_y")
+
+
+def loss(scene, tracer, corrections=None, grid=GRID):
+    """A weighted sum of the image."""
+    trace = tracer.trace(scene, grid) if corrections is None else tracer.trace(scene, grid, corrections)
+    brightness = scene.source[0].surface_brightness(trace.source_x, trace.source_y)
+    x, y = grid.positions(brightness.dtype)
+    return jnp.mean(brightness * (1 + 0.5 * jnp.sin(3 * x + 1) * jnp.cos(2 * y)) + 0.1 * trace.lens_x)
+
+
+@pytest.fixture(scope="module")
+def scene():
+    return random_scene(400, seed=11)
+
+
+@pytest.fixture(scope="module")
+def gradient(scene):
+    return eqx.filter_jit(eqx.filter_grad(lambda scene: loss(scene, LATTICE)))(scene)
+
+
+def test_is_the_finite_difference_of_the_image(scene, gradient):
+    corrections = eqx.filter_jit(LATTICE.corrections)(scene, GRID)
+    value = eqx.filter_jit(lambda scene: loss(scene, LATTICE, corrections))
+    halos = scene.halos.halos
+    filled = np.asarray(halos.kappa_s != 0) & np.isfinite(halos.truncation_radius) & np.asarray(halos.core_radius > 0)
+    step = 1e-6
+    cases = [(lambda scene, name=name: getattr(scene.halos.halos, name)) for name in FIELDS]
+    cases += [lambda scene: scene.macro[0].einstein_radius, lambda scene: scene.macro[1].gamma_1]
+    for where in cases:
+        leaf = where(scene)
+        direction = jnp.where(filled, leaf, 0.0) if leaf.ndim else jnp.ones_like(leaf)
+        up, down = (value(eqx.tree_at(where, scene, leaf + sign * step * direction)) for sign in (1, -1))
+        automatic = jnp.sum(jnp.where(direction != 0, where(gradient), 0.0) * direction)
+        np.testing.assert_allclose(automatic, (up - down) / (2 * step), rtol=1e-5)
+
+
+MACRO = (
+    lambda scene: scene.macro[0].einstein_radius,
+    lambda scene: scene.macro[0].slope,
+    lambda scene: scene.macro[0].e1,
+    lambda scene: scene.macro[0].center_x,
+    lambda scene: scene.macro[1].gamma_1,
+    lambda scene: scene.macro[1].gamma_2,
+)
+
+
+def distances(found, exact, scene):
+    """Relative rms error of the macro gradient; of the 100 strongest halos' gradients; 1 - cosine over all halos."""
+    macro = [np.array([float(where(gradient)) for where in MACRO]) for gradient in (found, exact)]
+    strength = np.asarray(scene.halos.halos.kappa_s * scene.halos.halos.scale_radius**2).ravel()
+    strongest = np.argsort(-strength)[:100]
+    halos, angles = {}, {}
+    for name in ("kappa_s", "center_x", "center_y"):
+        mine, truth = (np.asarray(getattr(gradient.halos.halos, name)).ravel() for gradient in (found, exact))
+        halos[name] = np.linalg.norm((mine - truth)[strongest]) / np.linalg.norm(truth[strongest])
+        angles[name] = 1 - mine @ truth / (np.linalg.norm(mine) * np.linalg.norm(truth))
+    return np.linalg.norm(macro[0] - macro[1]) / np.linalg.norm(macro[1]), halos, angles
+
+
+def test_agrees_with_the_exact_tracer(scene, gradient):
+    exact = eqx.filter_jit(eqx.filter_grad(lambda scene: loss(scene, EXACT)))(scene)
+    macro, halos, angles = distances(gradient, exact, scene)
+    assert macro < 1e-3
+    assert halos["kappa_s"] < 0.02
+    assert angles["kappa_s"] < 1e-3
+    # Positions of light halos, which are interpolated, are the last to be exact: a smaller tolerance is for them.
+    assert max(halos["center_x"], halos["center_y"]) < 0.06
+    fine = Lattice(tolerance=LATTICE.tolerance / 10)
+    closer = eqx.filter_jit(eqx.filter_grad(lambda scene: loss(scene, fine)))(scene)
+    macro, halos, angles = distances(closer, exact, scene)
+    assert macro < 1e-4
+    assert max(halos.values()) < 5e-3
+    assert max(angles.values()) < 1e-4
+
+
+def test_finite_in_single_precision(scene):
+    scene = cast(scene, jnp.float32)
+    found = eqx.filter_jit(eqx.filter_grad(lambda scene: loss(scene, LATTICE)))(scene)
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(found))
+    empty = np.asarray(scene.halos.halos.kappa_s == 0)
+    assert not np.asarray(found.halos.halos.center_x)[empty].any()
+
+
+def test_memory_of_reverse_mode(scene):
+    """A few fields of rays for every plane; nothing of the size of halos times rays, nor of all the room for pairs."""
+    grid, tracer = Grid((64, 64), 0.05, 4), Lattice(tile_pixels=4, cells=1, capacity=4096)
+    field = 4 * grid.n_rays
+    assert scene.halos.n_slots * 9 > 800
+    function = eqx.filter_grad(lambda scene: loss(scene, tracer, grid=grid))
+    compiled = eqx.filter_jit(function).lower(cast(scene, jnp.float32)).compile().compiled
+    assert compiled.memory_analysis().temp_size_in_bytes < 200 * field
