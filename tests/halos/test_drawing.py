@@ -12,6 +12,7 @@ from lensax import halos
 from lensax._types import cast
 from lensax.cosmology import Planck15
 from lensax.halos.rendering import LensPlanes
+from lensax.mass.far_field import truncated_total_mass
 
 LN10 = np.log(10)
 
@@ -56,7 +57,6 @@ def test_subhalos_are_drawn_as_expected(subhalos, planes):
     filled = np.asarray(drawn.kappa_s) > 0
     r = np.hypot(np.asarray(drawn.center_x)[filled], np.asarray(drawn.center_y)[filled])
     assert stats.kstest(r[:5000] ** 2 / 9, "uniform").pvalue > 1e-3
-    from lensax.mass.far_field import truncated_total_mass
 
     scale, kappa_s = np.asarray(drawn.scale_radius), np.asarray(drawn.kappa_s)
     tau = jnp.asarray(np.asarray(drawn.truncation_radius) / scale)
@@ -136,3 +136,30 @@ def test_what_makes_no_population_is_refused(line_of_sight, subhalos, planes):
     )
     with pytest.raises(ValueError, match="the population's scheme has 3 planes, got 9"):
         other.expected(planes)
+
+
+@pytest.mark.parametrize("tides", ["bound_mass", "roche"])
+def test_sheets_balance_stripped_subhalos(subhalos, planes, tides):
+    """3000 lenses of 40 subhalos: infall, positions in the host and tides are averaged as they are drawn."""
+    rule = halos.BoundMassTides.tabulate(Planck15) if tides == "bound_mass" else halos.RocheTides()
+    model = subhalos(
+        (7.0, 9.0), mean_number=jnp.array(40.0), truncation=rule, positions=halos.CoredNFWDisc(), infall=True
+    )
+    model = halos.Population(Planck15, halos.CDM(), None, model, n_slots=90, n_subhalos=90)
+    model, lens = cast(model, jnp.float32), cast(planes, jnp.float32)
+
+    @jax.jit
+    def convergence(keys):
+        def one(key):
+            catalogue = model.draw(key, lens)
+            h = jax.tree.map(lambda leaf: leaf[4], catalogue.halos)
+            tau = h.truncation_radius / h.scale_radius
+            mass = 4 * h.kappa_s * h.scale_radius**2 * truncated_total_mass(jnp.zeros_like(tau), tau)
+            return jnp.sum(mass) / 9, catalogue.sheets[4]
+
+        return jax.vmap(one)(keys)
+
+    kappa, sheets = map(np.asarray, convergence(jax.random.split(jax.random.key(9), 3000)))
+    assert (sheets < 0).all()
+    assert abs((kappa + sheets).mean()) < 3.5 * kappa.std() / np.sqrt(3000)
+    assert kappa.std() / np.sqrt(3000) < 0.02 * abs(sheets[0])
