@@ -15,6 +15,12 @@ from lensax.halos.linear_theory import colossus_cosmology
 from lensax.halos.mass_function import tabulated_density
 
 
+@pytest.fixture(autouse=True)
+def _no_cache(monkeypatch):
+    """Tables are made here, not found."""
+    monkeypatch.setenv("LENSAX_CACHE", "off")
+
+
 @pytest.fixture(scope="module")
 def cosmology_reference(data):
     return json.loads((data / "cosmology_reference.json").read_text())

@@ -8,9 +8,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from lensax._types import Array, Float, Scalar, as_real
+from lensax.halos.cache import cached
 from lensax.halos.free import free
 from lensax.halos.grid import MassRedshiftTable
-from lensax.halos.linear_theory import LinearTheory, colossus_cosmology
+from lensax.halos.linear_theory import LinearTheory, colossus_cosmology, table_content
 from lensax.halos.mass_function import check_mass_range, mass_grid
 
 MODELS = ("ludlow16", "diemer19", "duffy08", "power_law")
@@ -80,15 +81,20 @@ class Concentration(eqx.Module):
 
 def tabulated_concentration(theory: LinearTheory, model: str, redshifts: np.ndarray, masses: np.ndarray) -> np.ndarray:
     """Median c200c by colossus, `(n_redshifts, n_masses)`, masses in Msun."""
-    import warnings
 
-    from colossus.halo import concentration
+    def make() -> np.ndarray:
+        import warnings
 
-    with colossus_cosmology(theory), warnings.catch_warnings():
-        # Duffy08 was calibrated above 1e11 Msun / h and is used below it by everybody, knowingly.
-        warnings.filterwarnings("ignore", message="Some masses or redshifts are outside the validity")
-        rows = [
-            concentration.concentration(masses * theory.h, "200c", z, model=model, range_return=False)
-            for z in redshifts
-        ]
-    return np.asarray(rows)
+        from colossus.halo import concentration
+
+        with colossus_cosmology(theory), warnings.catch_warnings():
+            # Duffy08 was calibrated above 1e11 Msun / h and is used below it by everybody, knowingly.
+            warnings.filterwarnings("ignore", message="Some masses or redshifts are outside the validity")
+            rows = [
+                concentration.concentration(masses * theory.h, "200c", z, model=model, range_return=False)
+                for z in redshifts
+            ]
+        return np.asarray(rows)
+
+    content = {"concentration": model, **table_content(theory, redshifts, masses)}
+    return cached(content, (len(redshifts), len(masses)), make)

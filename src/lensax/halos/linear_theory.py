@@ -93,3 +93,12 @@ def colossus_cosmology(theory: LinearTheory) -> Iterator[Any]:
         yield colossus.setCosmology(name, params=parameters, persistence="")
     finally:
         colossus.current_cosmo = before
+
+
+def table_content(theory: LinearTheory, redshifts: np.ndarray, masses: np.ndarray) -> dict[str, Any]:
+    """What a table over redshift and mass depends on, for the cache."""
+    return {
+        "theory": dataclasses.asdict(theory),
+        "redshifts": [float(z) for z in redshifts],
+        "masses": [float(mass) for mass in masses],
+    }

@@ -9,9 +9,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from lensax._types import Array, Float, Scalar, as_real
+from lensax.halos.cache import cached
 from lensax.halos.free import free
 from lensax.halos.grid import MassRedshiftTable
-from lensax.halos.linear_theory import LinearTheory, colossus_cosmology
+from lensax.halos.linear_theory import LinearTheory, colossus_cosmology, table_content
 from lensax.halos.mass_law import MassLaw
 
 # Mass functions: name in colossus, mass definition if the model needs one. Sheth, Mo & Tormen (2001) found from
@@ -110,12 +111,18 @@ def tabulated_density(theory: LinearTheory, model: str, redshifts: np.ndarray, m
     """dn/dlnM in comoving Mpc^-3, `(n_redshifts, n_masses)`, masses in Msun."""
     if model not in MODELS:
         raise ValueError(f"unknown mass function '{model}'; expected one of {', '.join(MODELS)}")
-    from colossus.lss import mass_function
 
-    name, definition = MODELS[model]
-    keywords = {} if definition is None else {"mdef": definition}
-    with colossus_cosmology(theory):
-        rows = [
-            mass_function.massFunction(masses * theory.h, z, q_out="dndlnM", model=name, **keywords) for z in redshifts
-        ]
-    return np.asarray(rows) * theory.h**3
+    def make() -> np.ndarray:
+        from colossus.lss import mass_function
+
+        name, definition = MODELS[model]
+        keywords = {} if definition is None else {"mdef": definition}
+        with colossus_cosmology(theory):
+            rows = [
+                mass_function.massFunction(masses * theory.h, z, q_out="dndlnM", model=name, **keywords)
+                for z in redshifts
+            ]
+        return np.asarray(rows) * theory.h**3
+
+    content = {"mass_function": MODELS[model], **table_content(theory, redshifts, masses)}
+    return cached(content, (len(redshifts), len(masses)), make)
