@@ -18,6 +18,7 @@ from lensax.raytrace.exact import Visited, mixture_deflection, trace_exactly
 from lensax.raytrace.interpolation_error import tear_error
 from lensax.raytrace.lattice_geometry import Geometry, TileLevel
 from lensax.raytrace.lattice_layout import Layout, automatic_layout
+from lensax.raytrace.mean_sheet import separate_mean
 from lensax.raytrace.packing import HaloBlocks, pack
 from lensax.raytrace.pair_list import Pairs, list_pairs
 from lensax.raytrace.pair_selection import TileBoxes, mark_pairs, pair_threshold
@@ -84,7 +85,7 @@ class Lattice(RayTracer):
         tile_pixels: pixels along a side of a tile; by default from grid, tolerance and population.
         cells: cells of the lattice along a side of a tile, 1 or more; likewise.
         capacity: room for pairs on each plane and over-sampling factor; likewise, see `calibrated`.
-        exact_tiles: tiles of each over-sampling factor that are traced exactly.
+        exact_tiles: tiles of each over-sampling factor that are traced exactly; likewise.
         width: halos summed together; by default what suits the device.
         pair_width: pairs corrected together; likewise.
         head_room: multiplies the capacity.
@@ -97,7 +98,7 @@ class Lattice(RayTracer):
     tile_pixels: int | None = eqx.field(static=True, default=None)
     cells: int | None = eqx.field(static=True, default=None)
     capacity: int | None = eqx.field(static=True, default=None)
-    exact_tiles: int = eqx.field(static=True, default=4)
+    exact_tiles: int | None = eqx.field(static=True, default=None)
     width: int | None = eqx.field(static=True, default=None)
     pair_width: int | None = eqx.field(static=True, default=None)
     head_room: int = eqx.field(static=True, default=1)
@@ -109,7 +110,7 @@ class Lattice(RayTracer):
             value = getattr(self, name)
             if value is not None and not (isinstance(value, int) and value >= 1):
                 raise ValueError(f"{name}: expected a whole number of at least 1, found {value!r}")
-        if not (isinstance(self.exact_tiles, int) and self.exact_tiles >= 0):
+        if self.exact_tiles is not None and not (isinstance(self.exact_tiles, int) and self.exact_tiles >= 0):
             raise ValueError(f"exact_tiles: expected a whole number of at least 0, found {self.exact_tiles!r}")
 
     def trace(self, scene: "Scene", grid: "Grid", corrections: Corrections | None = None) -> Trace:
@@ -124,12 +125,12 @@ class Lattice(RayTracer):
             return Direct().trace(scene, grid)
         layout = self._layout(scene.halos, grid)
         blocks, mixture = _packed(scene.halos, layout.width)
-        visited = _visit_nodes(scene, layout.geometry, blocks, mixture)
+        visited, sheets = separate_mean(_visit_nodes(scene, layout.geometry, blocks, mixture))
         if corrections is None:
             corrections = self._choose(scene, layout, blocks, visited)
         halos = HaloRows.from_mixture(mixture)
         levels = [
-            _trace_level(scene, layout.geometry, level, blocks, mixture, halos, visited, chosen)
+            _trace_level(scene, layout.geometry, level, blocks, mixture, halos, visited, sheets, chosen)
             for level, chosen in zip(layout.geometry.levels, corrections.levels)
         ]
         source_x, source_y, lens_x, lens_y = (
@@ -160,7 +161,8 @@ class Lattice(RayTracer):
             raise ValueError("corrections: the scene has no halos, nothing is interpolated")
         layout = self._layout(scene.halos, grid)
         blocks, mixture = _packed(scene.halos, layout.width)
-        return self._choose(scene, layout, blocks, _visit_nodes(scene, layout.geometry, blocks, mixture))
+        visited, _ = separate_mean(_visit_nodes(scene, layout.geometry, blocks, mixture))
+        return self._choose(scene, layout, blocks, visited)
 
     def calibrated(
         self, draw: Callable[[PRNGKeyArray], "Scene"], grid: "Grid", key: PRNGKeyArray, draws: int = 64
@@ -199,10 +201,9 @@ class Lattice(RayTracer):
         torn = _torn(geometry, visited, boxes)
         levels, wanted, square = [], jnp.zeros((), jnp.int32), jnp.zeros((), dtype)
         overflow = jnp.zeros((), bool)
-        for level in geometry.levels:
+        for level, n_exact in zip(geometry.levels, layout.exact_tiles):
             share = jnp.asarray(level.coverage / geometry.n_pixels * geometry.tile_pixels**2, dtype)
             level_torn = torn[level.tiles]
-            n_exact = min(self.exact_tiles, len(level.tiles))
             exact = lax.top_k(level_torn, n_exact)[1].astype(jnp.int32)
             active = jnp.ones(len(level.tiles), bool).at[exact].set(False)
             level_boxes = boxes.tiles(level.tiles)
@@ -257,10 +258,11 @@ def _trace_level(
     mixture: PlummerMixture,
     halos: HaloRows,
     visited: Visited,
+    sheets: Float[Array, " planes"],
     chosen: LevelCorrections,
 ) -> Rays:
     """The rays of a level's tiles: with corrections in all, exactly in some."""
-    rays = trace_rays(scene, geometry, level, halos, visited, chosen.pairs)
+    rays = trace_rays(scene, geometry, level, halos, visited, sheets, chosen.pairs)
     if chosen.exact.shape[0] == 0:
         return rays
     x, y = (start[chosen.exact] for start in geometry.rays(level, scene.dtype))

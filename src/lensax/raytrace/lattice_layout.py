@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import jax
 import numpy as np
 
-from lensax.raytrace.lattice_geometry import Geometry
+from lensax.raytrace.lattice_geometry import Geometry, TileLevel
 
 if TYPE_CHECKING:
     from lensax.instrument.grid import Grid
@@ -24,6 +24,8 @@ _MANY_TILES = 1200
 # Pairs on a plane, per slot of the catalogue and in tiles around massive halos.
 _PAIRS_PER_SLOT = 12
 _TILES_FOR_MASSIVE_HALOS = 2
+# Rays that are traced exactly, and the tiles that they fill: the tear is a few tiles wide.
+_EXACT_RAYS, _FEWEST_EXACT_TILES, _MOST_EXACT_TILES = 1024, 4, 16
 # Slots are chosen with head-room: about this share of them is filled.
 _FILLED = 0.6
 # (halos summed together, pairs corrected together): what fits the caches of a CPU, what fills an accelerator.
@@ -37,12 +39,14 @@ class Layout:
     Fields:
         geometry: nodes and tiles.
         capacity: pairs on each plane.
+        exact_tiles: tiles of each level that are traced exactly.
         width: halos in a block.
         pair_width: pairs in a block.
     """
 
     geometry: Geometry
     capacity: int
+    exact_tiles: tuple[int, ...]
     width: int
     pair_width: int
 
@@ -62,7 +66,14 @@ def automatic_layout(lattice: "Lattice", grid: "Grid", n_planes: int, n_slots: i
     possible = n_slots * max(len(level.tiles) for level in geometry.levels)
     capacity = min(wanted * lattice.head_room, possible)
     pair_width = min(pair_width, capacity)
-    return Layout(geometry, -(-capacity // pair_width) * pair_width, width, pair_width)
+    exact = tuple(_exact_tiles(lattice, geometry, level) for level in geometry.levels)
+    return Layout(geometry, -(-capacity // pair_width) * pair_width, exact, width, pair_width)
+
+
+def _exact_tiles(lattice: "Lattice", geometry: Geometry, level: TileLevel) -> int:
+    rays = (geometry.tile_pixels * level.factor) ** 2
+    few = min(max(_EXACT_RAYS // rays, _FEWEST_EXACT_TILES), _MOST_EXACT_TILES)
+    return min(few if lattice.exact_tiles is None else lattice.exact_tiles, len(level.tiles))
 
 
 def _geometry(lattice: "Lattice", grid: "Grid", n_halos: float) -> Geometry:

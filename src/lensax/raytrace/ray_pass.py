@@ -50,7 +50,13 @@ class _Stencils(eqx.Module):
 
 
 def trace_rays(
-    scene: "Scene", geometry: Geometry, level: TileLevel, halos: HaloRows, visited: Visited, pairs: Pairs
+    scene: "Scene",
+    geometry: Geometry,
+    level: TileLevel,
+    halos: HaloRows,
+    visited: Visited,
+    sheets: Float[Array, " planes"],
+    pairs: Pairs,
 ) -> Rays:
     """Trace the rays of a level's tiles; leaves (tiles, rays).
 
@@ -65,14 +71,15 @@ def trace_rays(
         geometry: the lattice.
         level: the tiles.
         halos: the packed halos.
-        visited: the nodes on every plane, leaves (n_planes, m_y, m_x).
+        visited: the nodes on every plane and the deflections to interpolate, leaves (n_planes, m_y, m_x).
+        sheets: convergence of the part of the halos that is not interpolated, for each plane.
         pairs: the corrections, tiles counted in the level.
     """
     lens = scene.planes.lens_index
     steps = plane_steps(scene)
     at_lens = jax.tree.map(lambda leaf: leaf[lens], steps)
     # The lens plane is met in two steps: its halos and its sheet first, without moving on, then the macro model.
-    halted = eqx.tree_at(lambda leaf: leaf.step, steps, steps.step.at[lens].set(0))
+    halted = PlaneStep(steps.kick, steps.step.at[lens].set(0), steps.sheet + sheets, steps.is_lens)
     stencils = _Stencils(
         **{name: _level_stencils(geometry, level, getattr(visited, name)) for name in ("x", "y", "alpha_x", "alpha_y")}
     )
