@@ -13,6 +13,7 @@ OPTIONAL = {"truncation_radius": np.inf, "core_radius": 0.0}
 IN_ARCSEC = ("center_x", "center_y", "scale_radius", "truncation_radius", "core_radius")
 SHEETS_KEY = "SHEETS"
 PLANE_TOLERANCE = 1e-6
+LARGEST_CORE = 3.0  # over the scale radius: what a Halo allows
 _FORMATS = {".ecsv": "ascii.ecsv", ".csv": "ascii.csv", ".fits": "fits", ".fit": "fits", ".fits.gz": "fits"}
 
 
@@ -83,6 +84,13 @@ def read_columns(table: Any, label: RowLabels) -> dict[str, np.ndarray]:
         columns.setdefault(name, np.full(length, default))
     for name in COLUMNS:
         _check(columns[name], name, label)
+    large = np.flatnonzero(columns["core_radius"] > LARGEST_CORE * columns["scale_radius"])
+    if large.size:
+        row = int(large[0])
+        core, scale = columns["core_radius"][row], columns["scale_radius"][row]
+        raise ValueError(
+            f"{label(row)}: core_radius = {core:.9g}, expected at most {LARGEST_CORE:g} scale radii of {scale:.9g}"
+        )
     return columns
 
 
