@@ -8,6 +8,7 @@ Prints a table and writes it as JSON to benchmarks/results/. The lattice runs in
 """
 
 import argparse
+import functools
 import json
 import time
 from collections.abc import Callable, Iterator
@@ -186,10 +187,8 @@ def speed(options: argparse.Namespace) -> list[dict[str, Any]]:
 
             run = eqx.filter_jit(image)
             tracer = Lattice(tolerance=options.tolerance)
-            fast, slow = (
-                milliseconds(lambda t=t: run(t, scene), n)
-                for t, n in ((tracer, 30), (Direct(), 3))  # noqa: B023
-            )
+            fast = milliseconds(functools.partial(run, tracer, scene), 30)
+            slow = milliseconds(functools.partial(run, Direct(), scene), 3)
             rows.append(
                 {
                     "halos": count,

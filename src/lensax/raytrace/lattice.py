@@ -18,7 +18,7 @@ from lensax.raytrace.exact import Visited, mixture_deflection, trace_exactly
 from lensax.raytrace.interpolation_error import tear_error
 from lensax.raytrace.lattice_geometry import Geometry, TileLevel
 from lensax.raytrace.lattice_layout import Layout, automatic_layout
-from lensax.raytrace.mean_sheet import separate_mean
+from lensax.raytrace.mean_sheet import typical_convergence, without_sheets
 from lensax.raytrace.packing import HaloBlocks, pack
 from lensax.raytrace.pair_list import Pairs, list_pairs
 from lensax.raytrace.pair_selection import TileBoxes, mark_pairs, pair_threshold
@@ -58,12 +58,14 @@ class Corrections(eqx.Module):
 
     Fields:
         levels: one for each over-sampling factor of the grid.
+        sheets: convergence of the part of each plane's halos that is not interpolated.
         wanted: pairs above the threshold on the fullest plane.
         error_estimate: predicted rms error of the source positions over the frame, arcsec.
         overflow: there was no room for all pairs.
     """
 
     levels: tuple[LevelCorrections, ...]
+    sheets: Float[Array, " planes"]
     wanted: Int[Array, ""]
     error_estimate: Scalar
     overflow: Bool[Array, ""]
@@ -125,12 +127,12 @@ class Lattice(RayTracer):
             return Direct().trace(scene, grid)
         layout = self._layout(scene.halos, grid)
         blocks, mixture = _packed(scene.halos, layout.width)
-        visited, sheets = separate_mean(_visit_nodes(scene, layout.geometry, blocks, mixture))
+        visited = _visit_nodes(scene, layout.geometry, blocks, mixture)
         if corrections is None:
             corrections = self._choose(scene, layout, blocks, visited)
-        halos = HaloRows.from_mixture(mixture)
+        halos, rest = HaloRows.from_mixture(mixture), without_sheets(visited, corrections.sheets)
         levels = [
-            _trace_level(scene, layout.geometry, level, blocks, mixture, halos, visited, sheets, chosen)
+            _trace_level(scene, layout.geometry, level, blocks, mixture, halos, rest, corrections.sheets, chosen)
             for level, chosen in zip(layout.geometry.levels, corrections.levels)
         ]
         source_x, source_y, lens_x, lens_y = (
@@ -161,8 +163,7 @@ class Lattice(RayTracer):
             raise ValueError("corrections: the scene has no halos, nothing is interpolated")
         layout = self._layout(scene.halos, grid)
         blocks, mixture = _packed(scene.halos, layout.width)
-        visited, _ = separate_mean(_visit_nodes(scene, layout.geometry, blocks, mixture))
-        return self._choose(scene, layout, blocks, visited)
+        return self._choose(scene, layout, blocks, _visit_nodes(scene, layout.geometry, blocks, mixture))
 
     def calibrated(
         self, draw: Callable[[PRNGKeyArray], "Scene"], grid: "Grid", key: PRNGKeyArray, draws: int = 64
@@ -197,8 +198,8 @@ class Lattice(RayTracer):
         visited, blocks = lax.stop_gradient((visited, blocks))
         geometry, dtype = layout.geometry, scene.dtype
         n_planes = scene.planes.n_planes
-        boxes = _boxes(geometry, visited)
-        torn = _torn(geometry, visited, boxes)
+        boxes, sheets = _boxes(geometry, visited), typical_convergence(visited)
+        torn = _torn(geometry, without_sheets(visited, sheets), boxes)
         levels, wanted, square = [], jnp.zeros((), jnp.int32), jnp.zeros((), dtype)
         overflow = jnp.zeros((), bool)
         for level, n_exact in zip(geometry.levels, layout.exact_tiles):
@@ -219,7 +220,7 @@ class Lattice(RayTracer):
             overflow = overflow | jnp.any(marked.wanted > layout.capacity)
             square = square + tear + _SAFETY**2 * jnp.sum(weights * marked.rest)
         rounding = _ROUNDING * jnp.finfo(dtype).eps * max(geometry.grid.shape) * geometry.grid.pixel_scale
-        return Corrections(tuple(levels), wanted, jnp.sqrt(square + rounding**2), overflow)
+        return Corrections(tuple(levels), sheets, wanted, jnp.sqrt(square + rounding**2), overflow)
 
 
 def _packed(halos: HaloCatalogue, width: int) -> tuple[HaloBlocks, PlummerMixture]:
