@@ -197,7 +197,7 @@ def test_a_wrong_theta_is_named(model, theta, change, message):
 
 
 def test_missing_parameters_are_named(model):
-    with pytest.raises(ValueError, match="lacks the free parameter.* strength"):
+    with pytest.raises(ValueError, match=r"lacks the free parameter.* strength"):
         model({"einstein_radius": 1.0}, jax.random.key(0))
 
 

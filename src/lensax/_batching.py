@@ -46,10 +46,10 @@ def map_batch(
     Raises:
         ValueError: leading axes that differ, or no item.
     """
-    sizes = {leaf.shape[0] if leaf.ndim else None for leaf in jax.tree.leaves(items)}
-    if len(sizes) != 1 or None in sizes:
-        raise ValueError(f"batch: expected one leading axis of the same length on every array, found lengths {sizes}")
-    count = sizes.pop()
+    lengths = {leaf.shape[0] if leaf.ndim else 0 for leaf in jax.tree.leaves(items)}
+    if len(lengths) != 1 or any(leaf.ndim == 0 for leaf in jax.tree.leaves(items)):
+        raise ValueError(f"batch: expected one leading axis of the same length on every array, found lengths {lengths}")
+    count = lengths.pop()
     if count == 0:
         raise ValueError("batch: expected at least one item, found none")
     if micro_batch is not None and micro_batch < 1:

@@ -48,7 +48,9 @@ def follow(reference, planes, x, y):
     """The path of rays: positions on every plane and in the source, and the potentials met."""
     rays, visited, potentials = Rays.start(x, y), [], []
     for index in range(planes.n_planes):
-        step = PlaneStep(planes.kick[index], planes.step[index], jnp.zeros((), x.dtype), jnp.asarray(index == planes.lens_index))
+        step = PlaneStep(
+            planes.kick[index], planes.step[index], jnp.zeros((), x.dtype), jnp.asarray(index == planes.lens_index)
+        )
         deflection, potential = deflectors(reference, index)
         visited.append((rays.x, rays.y))
         potentials.append(potential(rays.x, rays.y))
