@@ -36,8 +36,9 @@ TIMEOUT = 1800  # seconds for one process
 
 # label: (code, tracer of lensax, dtype)
 CODES = {
-    "lensax": ("lensax", "Direct", "float32"),
-    "lensax float64": ("lensax", "Direct", "float64"),
+    "lensax": ("lensax", "Lattice", "float32"),
+    "lensax exact": ("lensax", "Direct", "float32"),
+    "lensax exact float64": ("lensax", "Direct", "float64"),
     "paltax": ("paltax", None, "float32"),
     "jaxtronomy": ("jaxtronomy", None, "float32"),
     "caustics": ("caustics", None, "float32"),
@@ -109,7 +110,9 @@ def measure(label: str, problem: dict[str, Any], repeats: int, folder: Path) -> 
 def compare(rows: list[dict[str, Any]]) -> None:
     """Adds each row's distance from the reference positions, and its time over lensax's, for rows of one problem."""
     labels = [row["code"] for row in rows]
-    reference = next((name for name in ("lenstronomy", "lensax float64", "lensax") if name in labels), labels[0])
+    reference = next(
+        (name for name in ("lenstronomy", "lensax exact float64", "lensax exact") if name in labels), labels[0]
+    )
     exact = rows[labels.index(reference)]["beta"]
     ours = rows[labels.index("lensax")]["median_s"] if "lensax" in labels else None
     for row in rows:

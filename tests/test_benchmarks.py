@@ -21,17 +21,18 @@ def test_lensax_is_timed_and_compared(tmp_path: Path) -> None:
     done = run(
         "raytrace.py",
         *("--halos", "27", "--over-sample", "1", "--repeats", "1", "--out", str(tmp_path)),
-        *("--codes", "lensax", "lensax float64"),
+        *("--codes", "lensax", "lensax exact", "lensax exact float64"),
     )
     assert done.returncode == 0, done.stderr
     rows = json.loads((tmp_path / "raytrace.json").read_text())["rows"]
-    assert [row["code"] for row in rows] == ["lensax", "lensax float64"]
-    single, double = rows
+    assert [row["code"] for row in rows] == ["lensax", "lensax exact", "lensax exact float64"]
+    fast, single, double = rows
     assert single["rays"] == 100 * 100
-    assert double["reference"] == "lensax float64"
+    assert double["reference"] == "lensax exact float64"
     assert double["rms_arcsec"] == 0.0
     assert 0.0 < single["rms_arcsec"] < 1e-6
-    assert single["time_over_lensax"] == 1.0
+    assert 0.0 < fast["rms_arcsec"] < 2e-5
+    assert fast["time_over_lensax"] == 1.0
     assert single["peak_bytes"] > single["start_bytes"] > 0
     written = (tmp_path / "raytrace.md").read_text()
     assert "**27 halos, 10000 rays**" in written
