@@ -2,7 +2,7 @@ r"""The cored NFW lens, `rho = rho_s / [(y + f) (1 + y)^2]` with `y = r/r_s` and
 
 The function `1/(y + a)` of `a` has the second divided difference `1/[(y + f) (1 + y)^2]` over the nodes `f, 1, 1`. The
 lens of the halo is therefore the same divided difference of the lens of `1/(y + a)`. With `Q(x; a)` the lens of
-`-1/(y + a)` (surface density `F(x/a)`, mass `a^2 H(x/a)`, potential `a^2 P(x/a)`; see nfw.py),
+`-1/(y + a)` (surface density `F(x/a)`, mass `a^2 H(x/a)`, potential `a^2 P(x/a)`, `P = H - g/2`; see nfw.py),
 
     -Q[f, 1, 1] = { [Q(1) - Q(f)]/(1 - f) - Q'(1) } / (1 - f)                       (f < 0.35: closed form)
                 = int_0^1 (1 - s) C(a_s) ds,    a_s = 1 + s (f - 1),    C = -Q''    (f >= 0.35, through f = 1)
@@ -17,6 +17,8 @@ Functions take the projected radius `x = R/r_s` and `f` (a scalar or an array of
 """
 
 from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -34,10 +36,12 @@ from lensax.mass.nfw import (
     is_double,
     linear_density,
     linear_mass,
-    linear_potential,
+    projected_nfw_mass,
+    projected_nfw_potential,
     square_density,
     square_mass,
     square_potential,
+    total_derivative,
 )
 
 __all__ = ["cored_nfw_mass", "projected_cored_nfw_density", "projected_cored_nfw_mass", "projected_cored_nfw_potential"]
@@ -77,8 +81,15 @@ def node_average(term: Callable[[Array, Array], Array], f: Array) -> Array:
 
 
 def by_core(f: Array, closed: Callable[[Array], Array], average: Callable[[Array, Array], Array]) -> Array:
-    """A second divided difference: closed form for small f, average over nodes for large f."""
+    """A second divided difference: `closed(f)` for small f, the average of `average(a, s)` over nodes for large f."""
     return jnp.where(f < _SWITCH, closed(jnp.minimum(f, _SWITCH)), node_average(average, f))
+
+
+def _by_core_at_rays(f: Array, closed: Callable[[Array], Array], average: Callable[[Array, Array], Array]) -> Array:
+    """`by_core` for functions of many rays: a single halo evaluates only the form it needs."""
+    if f.ndim:
+        return by_core(f, closed, average)
+    return jax.lax.cond(f < _SWITCH, lambda f: closed(jnp.minimum(f, _SWITCH)), partial(node_average, average), f)
 
 
 def core_radius(f: Array) -> Array:
@@ -106,7 +117,7 @@ def log_inside(x: Array, f: Array) -> tuple[Array, Array, Array]:
 
 
 def scaled(function: Callable[[Array], Array], x: Array, f: Array, power: int, limit: ArrayLike = 0.0) -> Array:
-    """`f^power function(x/f)`, and its `limit` without a core."""
+    """`f^power function(x/f)`, and its `limit` for small f without a core."""
     core = core_radius(f)
     return jnp.where(f > SMALLEST_CORE, core**power * function(x / core), limit)
 
@@ -131,7 +142,7 @@ def _closed_mass(x: Array, f: Array) -> Array:
     secant = jnp.where(inside, secant, linear_mass(x) - core_mass) / one
     near = (secant - square_mass(x)) / one
     # x > 2: the terms that grow with x cancel, and are left out.
-    x_far = jnp.where(x > 2.0, x_out, 2.0)
+    x_far = jnp.where(x > 2.0, x, 2.0)
     p_1, _, sine_1 = arcs(x_far, jnp.ones_like(f))
     p_f, _, sine_f = arcs(x_far, f)
     far = _HALF_PI * (1.0 / p_1 - f * (1.0 + f) / (p_1 + p_f)) - (p_1 * sine_1 - f * p_f * sine_f + square_log(f)) / one
@@ -161,8 +172,10 @@ def _closed_density(x: Array, f: Array) -> Array:
 
 
 def _closed_potential(x: Array, f: Array) -> Array:
-    secant = (linear_potential(x) - scaled(linear_potential, x, f, 2)) / (1.0 - f)
-    return (secant - square_potential(x)) / (1.0 - f)
+    # With P = H - g/2, all that grows like x is the mass; the rest are squares of logarithms.
+    g = projected_nfw_potential(x)
+    secant = (g - scaled(projected_nfw_potential, x, f, 2)) / (1.0 - f)
+    return _closed_mass(x, f) + (g - projected_nfw_mass(x) - 0.5 * secant) / (1.0 - f)
 
 
 @jax.custom_jvp
@@ -175,11 +188,11 @@ def projected_cored_nfw_density(x: Float[Array, "..."], core_fraction: Float[Arr
         x: projected radius over the scale radius, positive.
         core_fraction: core radius over scale radius, at least 0.
     """
-    return by_core(core_fraction, lambda f: _closed_density(x, f), lambda a, _: cube_density(x / a) / a**2)
+    return _by_core_at_rays(core_fraction, lambda f: _closed_density(x, f), lambda a, _: cube_density(x / a) / a**2)
 
 
-@projected_cored_nfw_density.defjvp
-def _density_rule(primals: tuple[Array, Array], tangents: tuple[Array, Array]) -> tuple[Array, Array]:
+@partial(projected_cored_nfw_density.defjvp, symbolic_zeros=True)
+def _density_rule(primals: tuple[Array, Array], tangents: tuple[Any, Any]) -> tuple[Array, Array]:
     (x, f), (dx, df) = primals, tangents
     density = projected_cored_nfw_density(x, f)
 
@@ -187,8 +200,8 @@ def _density_rule(primals: tuple[Array, Array], tangents: tuple[Array, Array]) -
         # x d/dx of F is minus `square_density` = 1 - v^2 G: inside the scale radius the ones cancel and are left out.
         inner = x < 1.0
         x2g, square = x * x * disc(x, 3), square_density(x)
-        secant = x2g - scaled(lambda u: u * u * disc(u, 3), x, f, 0, 1.0)
-        secant = jnp.where(inner, secant, scaled(square_density, x, f, 0) - square) / (1.0 - f)
+        secant = x2g - scaled(lambda u: u * u * disc(u, 3), x, f, 0, 1.0 - _HALF_PI * f / x)
+        secant = jnp.where(inner, secant, scaled(square_density, x, f, 0, _HALF_PI * f / x) - square) / (1.0 - f)
         tangent = jnp.where(inner, 3.0 * x * x * disc(x, 5) - x2g, square - cube_density(x))
         return (secant + tangent) / (1.0 - f)
 
@@ -196,9 +209,15 @@ def _density_rule(primals: tuple[Array, Array], tangents: tuple[Array, Array]) -
         tangents = square_density(x) - scaled(square_density, x, f, -1, _HALF_PI / x)
         return (2.0 * density + tangents / (1.0 - f)) / (1.0 - f)
 
-    radial = by_core(f, closed_radial, lambda a, _: cube_density_slope(x / a) / a**2) / x
-    core = by_core(f, closed_core, lambda a, s: -s * (2.0 * cube_density(x / a) + cube_density_slope(x / a)) / a**3)
-    return density, radial * dx + core * df
+    def radial() -> Array:
+        return _by_core_at_rays(f, closed_radial, lambda a, _: cube_density_slope(x / a) / a**2) / x
+
+    def core() -> Array:
+        return _by_core_at_rays(
+            f, closed_core, lambda a, s: -s * (2.0 * cube_density(x / a) + cube_density_slope(x / a)) / a**3
+        )
+
+    return density, total_derivative(density, (radial, dx), (core, df))
 
 
 @jax.custom_jvp
@@ -211,11 +230,11 @@ def projected_cored_nfw_mass(x: Float[Array, "..."], core_fraction: Float[Array,
         x: projected radius over the scale radius, positive.
         core_fraction: core radius over scale radius, at least 0.
     """
-    return by_core(core_fraction, lambda f: _closed_mass(x, f), lambda a, _: cube_mass(x / a))
+    return _by_core_at_rays(core_fraction, lambda f: _closed_mass(x, f), lambda a, _: cube_mass(x / a))
 
 
-@projected_cored_nfw_mass.defjvp
-def _mass_rule(primals: tuple[Array, Array], tangents: tuple[Array, Array]) -> tuple[Array, Array]:
+@partial(projected_cored_nfw_mass.defjvp, symbolic_zeros=True)
+def _mass_rule(primals: tuple[Array, Array], tangents: tuple[Any, Any]) -> tuple[Array, Array]:
     (x, f), (dx, df) = primals, tangents
     mass = projected_cored_nfw_mass(x, f)
 
@@ -223,25 +242,30 @@ def _mass_rule(primals: tuple[Array, Array], tangents: tuple[Array, Array]) -> t
         tangents = square_mass(x) - scaled(square_mass, x, f, 1, _HALF_PI * x)
         return (2.0 * mass + tangents / (1.0 - f)) / (1.0 - f)
 
-    core = by_core(f, closed_core, lambda a, s: -s * (x / a) ** 2 * cube_density(x / a) / a)
-    return mass, x * projected_cored_nfw_density(x, f) * dx + core * df
+    def radial() -> Array:
+        return x * projected_cored_nfw_density(x, f)
+
+    def core() -> Array:
+        return _by_core_at_rays(f, closed_core, lambda a, s: -s * (x / a) ** 2 * cube_density(x / a) / a)
+
+    return mass, total_derivative(mass, (radial, dx), (core, df))
 
 
 @jax.custom_jvp
 def projected_cored_nfw_potential(x: Float[Array, "..."], core_fraction: Float[Array, "..."]) -> Float[Array, "..."]:
     """A quarter of the potential `p` of a cored NFW halo, with `psi = kappa_s r_s^2 p`: `int_0^x m dt/t`.
 
-    `{[P(x) - f^2 P(x/f)]/(1 - f) - (H - g)(x)} / (1 - f)`; at f = 0 the NFW `g(x)/2`.
+    `{[P(x) - f^2 P(x/f)]/(1 - f) - (H - g)(x)} / (1 - f)` with `P = H - g/2`; at f = 0 the NFW `g(x)/2`.
 
     Arguments:
         x: projected radius over the scale radius, positive.
         core_fraction: core radius over scale radius, at least 0.
     """
-    return by_core(core_fraction, lambda f: _closed_potential(x, f), lambda a, _: cube_potential(x / a))
+    return _by_core_at_rays(core_fraction, lambda f: _closed_potential(x, f), lambda a, _: cube_potential(x / a))
 
 
-@projected_cored_nfw_potential.defjvp
-def _potential_rule(primals: tuple[Array, Array], tangents: tuple[Array, Array]) -> tuple[Array, Array]:
+@partial(projected_cored_nfw_potential.defjvp, symbolic_zeros=True)
+def _potential_rule(primals: tuple[Array, Array], tangents: tuple[Any, Any]) -> tuple[Array, Array]:
     (x, f), (dx, df) = primals, tangents
     potential = projected_cored_nfw_potential(x, f)
 
@@ -249,8 +273,13 @@ def _potential_rule(primals: tuple[Array, Array], tangents: tuple[Array, Array])
         tangents = square_potential(x) - scaled(square_potential, x, f, 1, _HALF_PI * x)
         return (2.0 * potential + tangents / (1.0 - f)) / (1.0 - f)
 
-    core = by_core(f, closed_core, lambda a, s: -s * cube_mass(x / a) / a)
-    return potential, projected_cored_nfw_mass(x, f) / x * dx + core * df
+    def radial() -> Array:
+        return projected_cored_nfw_mass(x, f) / x
+
+    def core() -> Array:
+        return _by_core_at_rays(f, closed_core, lambda a, s: -s * cube_mass(x / a) / a)
+
+    return potential, total_derivative(potential, (radial, dx), (core, df))
 
 
 def cored_nfw_mass(concentration: Float[Array, "..."], core_fraction: Float[Array, "..."]) -> Float[Array, "..."]:

@@ -16,6 +16,8 @@ __all__ = ["Halo"]
 
 # Smallest radius in scale radii: closer to the centre the convergence of a cusp is that of this radius, not infinite.
 _SMALLEST_RADIUS = 1e-10
+# Core fraction up to which the accuracy of the profile's functions holds; it decays slowly beyond.
+_LARGEST_CORE = 3.0
 _OVERDENSITY = 200.0
 
 
@@ -36,13 +38,16 @@ class Halo(MassProfile):
         kappa = kappa_s k(x),   alpha = kappa_s r_s a(x),   psi = kappa_s r_s^2 p(x),   x = R/r_s,   psi(0) = 0
 
     `truncation_radius = inf` and `core_radius = 0` give the NFW halo, `core_radius = 0` alone the truncated NFW of
-    Baltz, Marshall & Oguri (2009), `truncation_radius = inf` alone a cored NFW; small or compact halos are collapsed
-    ones. All six numbers may be traced, and are differentiable; with respect to a truncation radius of infinity the
-    derivative is zero, with respect to a core radius of zero it is the one-sided limit.
+    Baltz, Marshall & Oguri (2009), `truncation_radius = inf` alone the cored NFW of Penarrubia et al. (2012). All six
+    numbers may be traced and are differentiable, to any order except where the halo itself is not: with respect to an
+    infinite truncation radius the derivative is zero, with respect to a core radius of zero it is the one-sided limit,
+    and within 1e-10 scale radii of the centre the convergence is constant, so that a cusp's is finite.
 
     Leaves of one shape, such as (n_planes, n_slots), make a population; map over it with `vmap`.
 
-    Relative errors: see the documentation of the accuracy of this profile below.
+    Largest relative errors for `f` up to 2, `tau` from 0.02 and `x` from 1e-6 to 1e4: 1e-14 (deflection, potential) and
+    2e-13 (convergence) in double precision; 6e-6 (deflection), 8e-6 (potential) and 1e-4 (convergence) in single, where
+    NFW and truncated NFW halos reach 1e-6 (deflection, potential) and 1e-5 (convergence).
 
     Arguments:
         kappa_s: `rho_s r_s / Sigma_cr`, the density scale in units of the critical surface density; may be negative.
@@ -52,10 +57,11 @@ class Halo(MassProfile):
         center_x, center_y: position in arcsec.
 
     Raises:
-        ValueError: a concrete radius is not positive (the core radius: negative), or a number is not finite.
+        ValueError: a concrete radius is not positive (the core radius: negative or above three scale radii, to which
+            the accuracy is known), or a number is not finite.
 
     Papers: Navarro, Frenk & White (1997), ApJ 490, 493; Baltz, Marshall & Oguri (2009), JCAP 01, 015;
-    Penarrubia et al. (2012), ApJ 759, L42 (core).
+    Penarrubia et al. (2012), ApJ 759, L42.
     """
 
     kappa_s: Float[Array, "..."] = real()
@@ -71,6 +77,10 @@ class Halo(MassProfile):
         _require("scale_radius", self.scale_radius, lambda v: (v > 0) & np.isfinite(v), "a positive number of arcsec")
         _require("truncation_radius", self.truncation_radius, lambda v: v > 0, "positive, in arcsec (or infinite)")
         _require("core_radius", self.core_radius, lambda v: (v >= 0) & np.isfinite(v), "at least 0, in arcsec")
+        core, scale = concrete(self.core_radius), concrete(self.scale_radius)
+        if core is not None and scale is not None:
+            fraction = core / scale
+            _require("core_radius / scale_radius", fraction, lambda v: v <= _LARGEST_CORE, f"at most {_LARGEST_CORE}")
 
     def _scaled(self, x: Array, y: Array) -> tuple[Array, Array, Array, Array, Array]:
         """Offset in scale radii, its length, core fraction and truncation in scale radii."""

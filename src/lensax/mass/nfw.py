@@ -5,16 +5,16 @@ A density profile with poles at `y = -1` projects to combinations of the functio
     S_n(v) = int_0^1 t^(n-1) dt / [1 - (1 - v^2) t^2] = sum_k (1 - v^2)^k / (2k + n),    v dS_n/dv = -n (S_n - S_(n+2)),
 
 of the projected radius `v` in units of the scale radius. The first, `S_1`, is the `F(v)` of every NFW paper, `S_3` is
-half the NFW surface density. The derivative of each is the next, never a quotient by `v - 1`: gradients of any order
-stay finite and accurate at the scale radius.
+half the NFW surface density `G(v)`. The derivative of each is the next, never a quotient by `v - 1`: gradients of any
+order stay finite and accurate at the scale radius.
 
-For each of the densities below there are three functions: half its surface density `k/2`, its mass inside the projected
+For each of the densities below there are functions: half its surface density `k/2`, its mass inside the projected
 radius, `m(v) = int_0^v v' k/2 dv'`, and its potential `int_0^v m/v' dv'`.
 
-    nfw     1 / [y (1+y)^2]
-    linear  -1 / (1+y)          (up to the infinite constant that its surface density contains)
-    square  1 / (1+y)^2
-    cube    2 / (1+y)^3
+    nfw     1 / [y (1+y)^2]     G, h, g/2
+    linear  -1 / (1+y)          F, H, H - g/2     (up to the infinite constant that its surface density contains)
+    square  1 / (1+y)^2         F - G, H - h, H - g
+    cube    2 / (1+y)^3         -v G', 2h - v^2 G, g - h
 
 Arguments are positive arrays of any shape; results have that shape and dtype.
 
@@ -28,6 +28,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.custom_derivatives import SymbolicZero
 
 from lensax._types import Array, Float
 
@@ -64,6 +65,12 @@ def with_derivative(derivative: Callable[[Array], Array]) -> Callable[[Callable[
         return wrapped
 
     return decorate
+
+
+def total_derivative(value: Array, *terms: tuple[Callable[[], Array], Any]) -> Array:
+    """The sum of `slope() * tangent`, in which only the slopes along which something moves are evaluated."""
+    moving = [slope() * tangent for slope, tangent in terms if not isinstance(tangent, SymbolicZero)]
+    return sum(moving[1:], start=moving[0]) if moving else jnp.zeros_like(value)
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(1,))
@@ -115,7 +122,7 @@ def projected_nfw_density(v: Float[Array, "..."]) -> Float[Array, "..."]:
     Arguments:
         v: projected radius over the scale radius.
 
-    Bartelmann (1996), A&A 313, 697, equation 7.
+    Bartelmann (1996), A&A 313, 697.
     """
     return disc(v, 3)
 
@@ -127,7 +134,7 @@ def projected_nfw_mass(v: Float[Array, "..."]) -> Float[Array, "..."]:
     Arguments:
         v: projected radius over the scale radius.
 
-    Bartelmann (1996), A&A 313, 697, equation 11.
+    Bartelmann (1996), A&A 313, 697.
     """
     q, log_depth = depth(v)
     f = disc(v, 1)
@@ -141,7 +148,7 @@ def projected_nfw_potential(v: Float[Array, "..."]) -> Float[Array, "..."]:
     Arguments:
         v: projected radius over the scale radius.
 
-    Baltz, Marshall & Oguri (2009), JCAP 01, 015, appendix A.
+    Baltz, Marshall & Oguri (2009), JCAP 01, 015.
     """
     w = (1.0 - v) * (1.0 + v)
     inner = w >= _SERIES_WIDTH
@@ -163,12 +170,6 @@ def linear_mass(v: Array) -> Array:
     q, log_depth = depth(v)
     f = disc(v, 1)
     return jnp.where(v < 1.0, v * v * q / (1.0 + q) * f - log_depth, (v - 1.0) * (v + 1.0) * f - _log_half(v))
-
-
-@with_derivative(lambda v: linear_mass(v) / v)
-def linear_potential(v: Array) -> Array:
-    """`P(v) = H - g/2`."""
-    return linear_mass(v) - 0.5 * projected_nfw_potential(v)
 
 
 def _square_density_slope(v: Array) -> Array:

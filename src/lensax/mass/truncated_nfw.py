@@ -12,17 +12,20 @@ where q stands for half the surface density, the mass or a quarter of the potent
     b   ("bridge")                 1/(1 + y)^2 - 1/(tau^2 + y^2)
     n   ("remnant")                1/(y + f) + (f - y)/(tau^2 + y^2)
 
-Beyond `2 max(1, tau, f)` the three cancel to a small remainder, and the far field takes over (far_field.py).
+Beyond `1.5 max(1, tau, f)` the three cancel to a small remainder, and the far field takes over (far_field.py).
 
 Functions take `x = R/r_s`, `f` and `tau` (scalars, or arrays of the shape of x). The slopes of the pieces are given
 analytically: branches of the values have infinite slopes at x = f, which cancel only in exact arithmetic.
 """
 
 from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.custom_derivatives import SymbolicZero
 
 from lensax._types import Array, Float
 from lensax.mass.cored_nfw import (
@@ -37,7 +40,16 @@ from lensax.mass.cored_nfw import (
     split,
 )
 from lensax.mass.far_field import far_density, far_mass, far_potential, reach, untruncated, weights
-from lensax.mass.nfw import disc, linear_density, linear_potential, square_density, square_mass, square_potential
+from lensax.mass.nfw import (
+    disc,
+    linear_density,
+    projected_nfw_mass,
+    projected_nfw_potential,
+    square_density,
+    square_mass,
+    square_potential,
+    total_derivative,
+)
 
 __all__ = ["projected_density", "projected_mass", "projected_potential"]
 
@@ -68,23 +80,34 @@ def _bridge_mass(x: Array, tau: Array) -> Array:
     return jnp.where(outer, -far, near)
 
 
-@_bridge_mass.defjvp
-def _bridge_mass_rule(primals: tuple[Array, Array], tangents: tuple[Array, Array]) -> tuple[Array, Array]:
+@partial(_bridge_mass.defjvp, symbolic_zeros=True)
+def _bridge_mass_rule(primals: tuple[Array, Array], tangents: tuple[Any, Any]) -> tuple[Array, Array]:
     (x, tau), (dx, dtau) = primals, tangents
     s, difference, _, _ = _soft(x, tau)
-    return _bridge_mass(x, tau), x * _bridge_density(x, tau) * dx + _HALF_PI * difference / s * dtau
+    value = _bridge_mass(x, tau)
+    return value, total_derivative(
+        value,
+        (lambda: x * _bridge_density(x, tau), dx),
+        (lambda: _HALF_PI * difference / s, dtau),
+    )
 
 
 @jax.custom_jvp
 def _bridge_potential(x: Array, tau: Array) -> Array:
-    _, difference, _, log_soft = _soft(x, tau)
-    return square_potential(x) - _HALF_PI * (difference - tau * log_soft)
+    # As for the cored NFW, all that grows like x is the mass.
+    logarithms = _HALF_PI * tau * _soft(x, tau)[3] + projected_nfw_mass(x) - projected_nfw_potential(x)
+    return _bridge_mass(x, tau) + logarithms
 
 
-@_bridge_potential.defjvp
-def _bridge_potential_rule(primals: tuple[Array, Array], tangents: tuple[Array, Array]) -> tuple[Array, Array]:
+@partial(_bridge_potential.defjvp, symbolic_zeros=True)
+def _bridge_potential_rule(primals: tuple[Array, Array], tangents: tuple[Any, Any]) -> tuple[Array, Array]:
     (x, tau), (dx, dtau) = primals, tangents
-    return _bridge_potential(x, tau), _bridge_mass(x, tau) / x * dx + _HALF_PI * _soft(x, tau)[3] * dtau
+    value = _bridge_potential(x, tau)
+    return value, total_derivative(
+        value,
+        (lambda: _bridge_mass(x, tau) / x, dx),
+        (lambda: _HALF_PI * _soft(x, tau)[3], dtau),
+    )
 
 
 @jax.custom_jvp
@@ -101,16 +124,22 @@ def _remnant_density(x: Array, f: Array, tau: Array) -> Array:
     return jnp.where(deep, inside, outside) + _HALF_PI * f / s
 
 
-@_remnant_density.defjvp
-def _remnant_density_rule(primals: tuple[Array, ...], tangents: tuple[Array, ...]) -> tuple[Array, Array]:
+@partial(_remnant_density.defjvp, symbolic_zeros=True)
+def _remnant_density_rule(primals: tuple[Array, ...], tangents: tuple[Any, ...]) -> tuple[Array, Array]:
     (x, f, tau), (dx, df, dtau) = primals, tangents
     s, _, arc, _ = _soft(x, tau)
-    # The 1/x in the slopes of the two logarithms cancels and is left out.
-    radial = x / s**2 - scaled(lambda u: u * u * disc(u, 3), x, f, 0, 1.0) / x - (tau * arc + _HALF_PI * f) * x / s**3
-    return _remnant_density(x, f, tau), (
-        radial * dx
-        + (_HALF_PI / s - scaled(square_density, x, f, -1, _HALF_PI / x)) * df
-        + (arc * x * x / s**3 + tau / s**2 - _HALF_PI * f * tau / s**3) * dtau
+    value = _remnant_density(x, f, tau)
+
+    def radial() -> Array:
+        # The 1/x in the slopes of the two logarithms cancels and is left out.
+        core = scaled(lambda u: u * u * disc(u, 3), x, f, 0, 1.0 - _HALF_PI * f / x)
+        return x / s**2 - core / x - (tau * arc + _HALF_PI * f) * x / s**3
+
+    return value, total_derivative(
+        value,
+        (radial, dx),
+        (lambda: _HALF_PI / s - scaled(square_density, x, f, -1, _HALF_PI / x), df),
+        (lambda: arc * x * x / s**3 + tau / s**2 - _HALF_PI * f * tau / s**3, dtau),
     )
 
 
@@ -132,35 +161,45 @@ def _remnant_mass(x: Array, f: Array, tau: Array) -> Array:
     return jnp.where(inside, within, beyond)
 
 
-@_remnant_mass.defjvp
-def _remnant_mass_rule(primals: tuple[Array, ...], tangents: tuple[Array, ...]) -> tuple[Array, Array]:
+@partial(_remnant_mass.defjvp, symbolic_zeros=True)
+def _remnant_mass_rule(primals: tuple[Array, ...], tangents: tuple[Any, ...]) -> tuple[Array, Array]:
     (x, f, tau), (dx, df, dtau) = primals, tangents
     s, difference, arc, log_soft = _soft(x, tau)
-    return _remnant_mass(x, f, tau), (
-        x * _remnant_density(x, f, tau) * dx
-        + (_HALF_PI * difference - scaled(square_mass, x, f, 1, _HALF_PI * x)) * df
-        + (difference * (difference * arc - _HALF_PI * f) / s + 2.0 * tau * log_soft) * dtau
+    value = _remnant_mass(x, f, tau)
+    return value, total_derivative(
+        value,
+        (lambda: x * _remnant_density(x, f, tau), dx),
+        (lambda: _HALF_PI * difference - scaled(square_mass, x, f, 1, _HALF_PI * x), df),
+        (lambda: difference * (difference * arc - _HALF_PI * f) / s + 2.0 * tau * log_soft, dtau),
     )
 
 
 @jax.custom_jvp
 def _remnant_potential(x: Array, f: Array, tau: Array) -> Array:
-    _, difference, arc, log_soft = _soft(x, tau)
-    soft = tau * difference * arc + tau * tau * log_soft * (1.0 + 0.5 * jnp.log(0.5 * difference / tau))
-    return soft + _HALF_PI * f * (difference - tau * log_soft) - scaled(linear_potential, x, f, 2)
+    _, difference, _, log_soft = _soft(x, tau)
+    logarithms = tau * log_soft * (0.5 * tau * jnp.log(0.5 * difference / tau) - _HALF_PI * f)
+    return _remnant_mass(x, f, tau) + logarithms + 0.5 * scaled(projected_nfw_potential, x, f, 2)
 
 
-@_remnant_potential.defjvp
-def _remnant_potential_rule(primals: tuple[Array, ...], tangents: tuple[Array, ...]) -> tuple[Array, Array]:
+@partial(_remnant_potential.defjvp, symbolic_zeros=True)
+def _remnant_potential_rule(primals: tuple[Array, ...], tangents: tuple[Any, ...]) -> tuple[Array, Array]:
     (x, f, tau), (dx, df, dtau) = primals, tangents
     s, difference, arc, log_soft = _soft(x, tau)
-    log_ratio = jnp.log(0.5 * difference / tau)
-    truncation = difference**2 * arc / s - 0.5 * tau * difference * log_ratio / s - _HALF_PI * f * log_soft
-    truncation = truncation + tau * log_soft * (1.5 + log_ratio - 0.5 * tau / s)
-    return _remnant_potential(x, f, tau), (
-        _remnant_mass(x, f, tau) / x * dx
-        + (_HALF_PI * (difference - tau * log_soft) - scaled(square_potential, x, f, 1, _HALF_PI * x)) * df
-        + truncation * dtau
+    value = _remnant_potential(x, f, tau)
+
+    def truncation() -> Array:
+        log_ratio = jnp.log(0.5 * difference / tau)
+        slope = (difference * arc - 0.5 * tau * log_ratio) * difference / s - _HALF_PI * f * log_soft
+        return slope + tau * log_soft * (1.5 + log_ratio - 0.5 * tau / s)
+
+    def core() -> Array:
+        return _HALF_PI * (difference - tau * log_soft) - scaled(square_potential, x, f, 1, _HALF_PI * x)
+
+    return value, total_derivative(
+        value,
+        (lambda: _remnant_mass(x, f, tau) / x, dx),
+        (core, df),
+        (truncation, dtau),
     )
 
 
@@ -184,6 +223,33 @@ def _assemble(
     return jnp.where(distant, far(jnp.where(distant, x, start), f, tau), total)
 
 
+def _with_radial_slope(slope: Callable[[Array, Array, Array], Array]) -> Callable[[Callable[..., Array]], Callable]:
+    """Give a function of (x, f, tau) its slope in x, which is simpler than the sum of the slopes of its pieces."""
+
+    def decorate(function: Callable[..., Array]) -> Callable[..., Array]:
+        wrapped = jax.custom_jvp(function)
+
+        @partial(wrapped.defjvp, symbolic_zeros=True)
+        def rule(primals: tuple[Array, ...], tangents: tuple[Any, ...]) -> tuple[Array, Array]:
+            value = wrapped(*primals)
+            tangent = total_derivative(value, (lambda: slope(*primals), tangents[0]))
+            moving = [i for i in (1, 2) if not isinstance(tangents[i], SymbolicZero)]
+            if moving:
+
+                def along(*parameters: Array) -> Array:
+                    moved = dict(zip(moving, parameters))
+                    return function(*(moved.get(i, primal) for i, primal in enumerate(primals)))
+
+                start, direction = tuple(primals[i] for i in moving), tuple(tangents[i] for i in moving)
+                tangent = tangent + jax.jvp(along, start, direction)[1]
+            return value, tangent
+
+        return wrapped
+
+    return decorate
+
+
+@jax.jit
 def projected_density(
     x: Float[Array, "..."], core_fraction: Float[Array, "..."], tau: Float[Array, "..."]
 ) -> Float[Array, "..."]:
@@ -197,6 +263,8 @@ def projected_density(
     return _assemble(x, core_fraction, tau, projected_cored_nfw_density, _bridge_density, _remnant_density, far_density)
 
 
+@jax.jit
+@_with_radial_slope(lambda x, f, tau: x * projected_density(x, f, tau))
 def projected_mass(
     x: Float[Array, "..."], core_fraction: Float[Array, "..."], tau: Float[Array, "..."]
 ) -> Float[Array, "..."]:
@@ -212,6 +280,8 @@ def projected_mass(
     return _assemble(x, core_fraction, tau, projected_cored_nfw_mass, _bridge_mass, _remnant_mass, far_mass)
 
 
+@jax.jit
+@_with_radial_slope(lambda x, f, tau: projected_mass(x, f, tau) / x)
 def projected_potential(
     x: Float[Array, "..."], core_fraction: Float[Array, "..."], tau: Float[Array, "..."]
 ) -> Float[Array, "..."]:
