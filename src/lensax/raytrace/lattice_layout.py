@@ -29,7 +29,7 @@ _EXACT_RAYS, _FEWEST_EXACT_TILES, _MOST_EXACT_TILES = 2304, 9, 16
 # Slots are chosen with head-room: about this share of them is filled.
 _FILLED = 0.6
 # (halos summed together, pairs corrected together): what fits the caches of a CPU, what fills an accelerator.
-_ON_CPU, _ON_ACCELERATOR = (32, 64), (128, 256)
+_ON_CPU, _ON_ACCELERATOR = (32, 256), (128, 256)
 
 
 @dataclass(frozen=True)
