@@ -8,7 +8,19 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Bool, Float, Int, PRNGKeyArray
 
-__all__ = ["Array", "ArrayLike", "Bool", "Float", "Int", "PRNGKeyArray", "Scalar", "as_real", "cast", "concrete", "real"]
+__all__ = [
+    "Array",
+    "ArrayLike",
+    "Bool",
+    "Float",
+    "Int",
+    "PRNGKeyArray",
+    "Scalar",
+    "as_real",
+    "cast",
+    "concrete",
+    "real",
+]
 
 T = TypeVar("T")
 Scalar = Float[Array, ""]
