@@ -50,6 +50,7 @@ def test_a_thousand_images_fit_in_three_gigabytes():
     program = f"""
 import jax
 import lensax as lx
+from lensax._batching import _mapped
 from lensax.simulate import _evaluate
 
 model = lx.ForwardModel.from_yaml({str(CONFIGURATION)!r})
