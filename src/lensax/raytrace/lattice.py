@@ -44,7 +44,7 @@ _ROUNDING = 1.0
 class LevelCorrections(eqx.Module):
     """The corrections in the tiles of one over-sampling factor.
 
-    Fields:
+    Attributes:
         pairs: (tile, halo) pairs, tiles counted in the level.
         exact: tiles on whose rays every halo is summed, counted in the level.
     """
@@ -56,7 +56,7 @@ class LevelCorrections(eqx.Module):
 class Corrections(eqx.Module):
     """Where a `Lattice` departs from interpolation; constants of differentiation.
 
-    Fields:
+    Attributes:
         levels: one for each over-sampling factor of the grid.
         sheets: convergence of the part of each plane's halos that is not interpolated.
         wanted: pairs above the threshold on the fullest plane.

@@ -24,7 +24,7 @@ _MARGIN = (ORDER - 1) // 2
 class TileLevel(NamedTuple):
     """The tiles that hold pixels of one over-sampling factor.
 
-    Fields:
+    Attributes:
         factor: rays per pixel and axis.
         tiles: indices of the tiles, (n_tiles,).
         coverage: share of each tile's pixels that belong to the level, (n_tiles,).

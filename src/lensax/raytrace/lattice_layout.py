@@ -36,7 +36,7 @@ _ON_CPU, _ON_ACCELERATOR = (32, 256), (128, 256)
 class Layout:
     """Every static choice of a lattice.
 
-    Fields:
+    Attributes:
         geometry: nodes and tiles.
         capacity: pairs on each plane.
         exact_tiles: tiles of each level that are traced exactly.

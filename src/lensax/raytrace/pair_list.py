@@ -13,7 +13,7 @@ __all__ = ["Pairs", "list_pairs"]
 class Pairs(eqx.Module):
     """(tile, halo) pairs that receive an exact correction, plane by plane; unused slots come last on each plane.
 
-    Fields:
+    Attributes:
         tile: index of the tile, (n_planes, n_blocks, width).
         halo: row of the halo among the packed ones.
         used: whether the slot holds a pair.

@@ -43,7 +43,7 @@ class TileBoxes(eqx.Module):
 class Marked(eqx.Module):
     """Pairs whose predicted error exceeds a threshold.
 
-    Fields:
+    Attributes:
         words: a bit for each tile, a row for each halo, (n_blocks, width, n_words).
         counts: pairs on each plane, (n_planes,).
         wanted: the same before the threshold was raised until they fit the capacity.
