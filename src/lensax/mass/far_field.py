@@ -1,7 +1,7 @@
 r"""The far field of the truncated cored NFW halo: its total mass, and its lens beyond core, scale and truncation.
 
-Beyond 1.5 times the largest of the three radii the partial fractions of truncated_nfw.py cancel to a small remainder. There
-the lens is the point mass `m(inf)` less the matter outside the cylinder. With `t = x/y` and
+Beyond 1.5 times the largest of the three radii the partial fractions of truncated_nfw.py cancel to a small remainder.
+There the lens is the point mass `m(inf)` less the matter outside the cylinder. With `t = x/y` and
 
     g(t) = tau^2 / {[1 + f t/x] [1 + t/x]^2 [1 + (tau t/x)^2]} = tau^2 + O(t/x),
 
