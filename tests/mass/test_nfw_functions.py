@@ -271,6 +271,20 @@ def test_slopes_in_float32(name):
     assert np.max(error[:, used]) < {"density": 2e-3, "mass": 2e-5, "potential": 1e-5}[name]
 
 
+@pytest.mark.parametrize("dtype", [jnp.float64, jnp.float32])
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_any_numbers_give_finite_positive_values(name, dtype):
+    """Far beyond what halos have: cores, truncations and radii over tens of decades, or none at all."""
+    generator, count = np.random.default_rng(5), len(grid())
+    for _ in range(20):
+        x = 10 ** generator.uniform(-10, 8, count)
+        f = np.where(generator.random(count) < 0.2, 0.0, 10 ** generator.uniform(-12, 0.47, count))
+        tau = np.where(generator.random(count) < 0.2, np.inf, 10 ** generator.uniform(-5, 14, count))
+        value, slope = slopes(name, *(jnp.asarray(column, dtype) for column in (x, f, tau)))
+        assert np.all(np.isfinite(slope))
+        assert np.all(np.isfinite(value) & (np.asarray(value) >= 0))
+
+
 def second_derivatives(name, rows):
     """Hessian in x, f and tau at each point, (3, 3, n_points)."""
     hessian = jax.jit(jax.vmap(jax.hessian(FUNCTIONS[name], argnums=(0, 1, 2))))(*jnp.asarray(rows.T))

@@ -87,9 +87,15 @@ def by_core(f: Array, closed: Callable[[Array], Array], average: Callable[[Array
 
 def _by_core_at_rays(f: Array, closed: Callable[[Array], Array], average: Callable[[Array, Array], Array]) -> Array:
     """`by_core` for functions of many rays: a single halo evaluates only the form it needs."""
+    f = without_traces(f)
     if f.ndim:
         return by_core(f, closed, average)
     return jax.lax.cond(f < _SWITCH, lambda f: closed(jnp.minimum(f, _SWITCH)), partial(node_average, average), f)
+
+
+def without_traces(f: Array) -> Array:
+    """f, in which cores too small to matter are zero; the derivative with respect to f passes unchanged."""
+    return f - jax.lax.stop_gradient(jnp.where(f > SMALLEST_CORE, 0.0, f))
 
 
 def core_radius(f: Array) -> Array:

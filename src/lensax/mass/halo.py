@@ -45,8 +45,8 @@ class Halo(MassProfile):
 
     Leaves of one shape, such as (n_planes, n_slots), make a population; map over it with `vmap`.
 
-    Largest relative errors for `f` up to 2, `tau` from 0.02 and `x` from 1e-6 to 1e4: 1e-14 (deflection, potential) and
-    2e-13 (convergence) in double precision; 6e-6 (deflection), 8e-6 (potential) and 1e-4 (convergence) in single, where
+    Largest relative errors for `f` up to 2, `tau` from 0.02 and `x` from 1e-6 to 1e4: 2e-14 (deflection, potential) and
+    1e-13 (convergence) in double precision; 7e-6 (deflection), 8e-6 (potential) and 1e-4 (convergence) in single, where
     NFW and truncated NFW halos reach 1e-6 (deflection, potential) and 1e-5 (convergence).
 
     Arguments:

@@ -38,6 +38,7 @@ from lensax.mass.cored_nfw import (
     projected_cored_nfw_potential,
     scaled,
     split,
+    without_traces,
 )
 from lensax.mass.far_field import far_density, far_mass, far_potential, reach, untruncated, weights
 from lensax.mass.nfw import (
@@ -63,6 +64,11 @@ def _soft(x: Array, tau: Array) -> tuple[Array, Array, Array, Array]:
     s = jnp.sqrt(x * x + tau * tau)
     difference = x * x / (s + tau)
     return s, difference, jnp.log1p((tau + tau * tau / (x + s)) / x), jnp.log1p(difference / (2.0 * tau))
+
+
+def _log_ratio(difference: Array, tau: Array) -> Array:
+    """`ln[(s - tau)/(2 tau)]`, finite where the ratio underflows (and nothing depends on it)."""
+    return jnp.log(jnp.maximum(0.5 * difference / tau, jnp.finfo(difference.dtype).tiny))
 
 
 def _bridge_density(x: Array, tau: Array) -> Array:
@@ -177,7 +183,7 @@ def _remnant_mass_rule(primals: tuple[Array, ...], tangents: tuple[Any, ...]) ->
 @jax.custom_jvp
 def _remnant_potential(x: Array, f: Array, tau: Array) -> Array:
     _, difference, _, log_soft = _soft(x, tau)
-    logarithms = tau * log_soft * (0.5 * tau * jnp.log(0.5 * difference / tau) - _HALF_PI * f)
+    logarithms = tau * log_soft * (0.5 * tau * _log_ratio(difference, tau) - _HALF_PI * f)
     return _remnant_mass(x, f, tau) + logarithms + 0.5 * scaled(projected_nfw_potential, x, f, 2)
 
 
@@ -188,7 +194,7 @@ def _remnant_potential_rule(primals: tuple[Array, ...], tangents: tuple[Any, ...
     value = _remnant_potential(x, f, tau)
 
     def truncation() -> Array:
-        log_ratio = jnp.log(0.5 * difference / tau)
+        log_ratio = _log_ratio(difference, tau)
         slope = (difference * arc - 0.5 * tau * log_ratio) * difference / s - _HALF_PI * f * log_soft
         return slope + tau * log_soft * (1.5 + log_ratio - 0.5 * tau / s)
 
@@ -213,6 +219,7 @@ def _assemble(
     far: Callable[[Array, Array, Array], Array],
 ) -> Array:
     """The weighted sum of the three lenses; far away the far field; without truncation the first lens alone."""
+    f = without_traces(f)
     infinite, tau = untruncated(tau)
     start = reach(f, tau)
     distant = ~infinite & (x > start)
