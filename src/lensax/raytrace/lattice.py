@@ -132,7 +132,7 @@ class Lattice(RayTracer):
             corrections = self._choose(scene, layout, blocks, visited)
         halos, rest = HaloRows.from_mixture(mixture), without_sheets(visited, corrections.sheets)
         levels = [
-            _trace_level(scene, layout.geometry, level, blocks, mixture, halos, rest, corrections.sheets, chosen)
+            _trace_level(scene, layout, level, blocks, mixture, halos, rest, corrections.sheets, chosen)
             for level, chosen in zip(layout.geometry.levels, corrections.levels)
         ]
         source_x, source_y, lens_x, lens_y = (
@@ -253,7 +253,7 @@ def _torn(geometry: Geometry, visited: Visited, boxes: TileBoxes) -> Float[Array
 
 def _trace_level(
     scene: "Scene",
-    geometry: Geometry,
+    layout: Layout,
     level: TileLevel,
     blocks: HaloBlocks,
     mixture: PlummerMixture,
@@ -263,9 +263,9 @@ def _trace_level(
     chosen: LevelCorrections,
 ) -> Rays:
     """The rays of a level's tiles: with corrections in all, exactly in some."""
-    rays = trace_rays(scene, geometry, level, halos, visited, sheets, chosen.pairs)
+    rays = trace_rays(scene, layout, level, halos, visited, sheets, chosen.pairs)
     if chosen.exact.shape[0] == 0:
         return rays
-    x, y = (start[chosen.exact] for start in geometry.rays(level, scene.dtype))
+    x, y = (start[chosen.exact] for start in layout.geometry.rays(level, scene.dtype))
     exactly, _ = trace_exactly(scene, blocks, mixture, mixture_deflection, x.reshape(-1), y.reshape(-1))
     return jax.tree.map(lambda all_, some: all_.at[chosen.exact].set(some.reshape(x.shape)), rays, exactly)

@@ -29,7 +29,7 @@ _EXACT_RAYS, _FEWEST_EXACT_TILES, _MOST_EXACT_TILES = 2304, 9, 16
 # Slots are chosen with head-room: about this share of them is filled.
 _FILLED = 0.6
 # (halos summed together, pairs corrected together): what fits the caches of a CPU, what fills an accelerator.
-_ON_CPU, _ON_ACCELERATOR = (32, 256), (128, 256)
+_ON_CPU, _ON_ACCELERATOR = (32, 64), (128, 256)
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,7 @@ class Layout:
         exact_tiles: tiles of each level that are traced exactly.
         width: halos in a block.
         pair_width: pairs in a block.
+        skip_empty: empty blocks of pairs are skipped, which an accelerator that computes images side by side cannot.
     """
 
     geometry: Geometry
@@ -49,6 +50,7 @@ class Layout:
     exact_tiles: tuple[int, ...]
     width: int
     pair_width: int
+    skip_empty: bool
 
     @property
     def pair_blocks(self) -> int:
@@ -59,7 +61,8 @@ class Layout:
 def automatic_layout(lattice: "Lattice", grid: "Grid", n_planes: int, n_slots: int) -> Layout:
     """What the user did not choose, from the tolerance, the grid and the slots of the catalogue."""
     geometry = _geometry(lattice, grid, n_planes * n_slots * _FILLED)
-    width, pair_width = _ON_CPU if jax.default_backend() == "cpu" else _ON_ACCELERATOR
+    on_cpu = jax.default_backend() == "cpu"
+    width, pair_width = _ON_CPU if on_cpu else _ON_ACCELERATOR
     width = min(lattice.width or width, n_slots)
     pair_width = lattice.pair_width or pair_width
     wanted = lattice.capacity or _PAIRS_PER_SLOT * n_slots + _TILES_FOR_MASSIVE_HALOS * geometry.n_tiles
@@ -67,7 +70,7 @@ def automatic_layout(lattice: "Lattice", grid: "Grid", n_planes: int, n_slots: i
     capacity = min(wanted * lattice.head_room, possible)
     pair_width = min(pair_width, capacity)
     exact = tuple(_exact_tiles(lattice, geometry, level) for level in geometry.levels)
-    return Layout(geometry, -(-capacity // pair_width) * pair_width, exact, width, pair_width)
+    return Layout(geometry, -(-capacity // pair_width) * pair_width, exact, width, pair_width, on_cpu)
 
 
 def _exact_tiles(lattice: "Lattice", geometry: Geometry, level: TileLevel) -> int:

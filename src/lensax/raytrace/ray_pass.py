@@ -11,6 +11,7 @@ from lensax._types import Array, Float
 from lensax.mass.plummer import PlummerMixture, mixture_slope
 from lensax.raytrace.exact import Visited
 from lensax.raytrace.lattice_geometry import Geometry, TileLevel
+from lensax.raytrace.lattice_layout import Layout
 from lensax.raytrace.pair_list import Pairs
 from lensax.raytrace.recursion import PlaneStep, Rays, macro_deflection, plane_steps
 
@@ -51,7 +52,7 @@ class _Stencils(eqx.Module):
 
 def trace_rays(
     scene: "Scene",
-    geometry: Geometry,
+    layout: Layout,
     level: TileLevel,
     halos: HaloRows,
     visited: Visited,
@@ -68,13 +69,14 @@ def trace_rays(
 
     Args:
         scene: what deflects.
-        geometry: the lattice.
+        layout: the lattice.
         level: the tiles.
         halos: the packed halos.
         visited: the nodes on every plane and the deflections to interpolate, leaves (n_planes, m_y, m_x).
         sheets: convergence of the part of the halos that is not interpolated, for each plane.
         pairs: the corrections, tiles counted in the level.
     """
+    geometry = layout.geometry
     lens = scene.planes.lens_index
     steps = plane_steps(scene)
     at_lens = jax.tree.map(lambda leaf: leaf[lens], steps)
@@ -89,7 +91,7 @@ def trace_rays(
     @jax.checkpoint
     def plane(fields: Any, row: Any) -> tuple[Any, None]:
         step, stencil, found = row
-        return _meet_halos(fields, step, stencil, found, halos, weights), None
+        return _meet_halos(fields, step, stencil, found, halos, weights, layout.skip_empty), None
 
     x, y = geometry.rays(level, scene.dtype)
     fields = (x, y, jnp.zeros_like(x), jnp.zeros_like(y))
@@ -115,12 +117,18 @@ def _meet_halos(
     pairs: Pairs,
     halos: HaloRows,
     weights: Float[Array, "side n"],
+    skip_empty: bool,
 ) -> tuple[Array, Array, Array, Array]:
     """Deflect the rays by the halos and the sheet of a plane, and carry them to the next."""
     x, y, v_x, v_y = fields
     n_rays = x.shape[1]
 
     def block(carry: Any, row: Any) -> tuple[Any, None]:
+        if not skip_empty:
+            return correct(carry, row), None
+        return lax.cond(jnp.any(row[2]), lambda carry: correct(carry, row), lambda carry: carry, carry), None
+
+    def correct(carry: Any, row: Any) -> Any:
         v_x, v_y, alpha_x, alpha_y = carry
         tile, halo, used = row
         center_x, center_y = halos.center_x[halo][:, None], halos.center_y[halo][:, None]
@@ -132,7 +140,7 @@ def _meet_halos(
             v_y.at[tile].add(-kick * (y[tile] - center_y)),
             alpha_x.at[tile].add(-at_nodes * (stencil.x[tile] - center_x)),
             alpha_y.at[tile].add(-at_nodes * (stencil.y[tile] - center_y)),
-        ), None
+        )
 
     carry = (v_x, v_y, stencil.alpha_x, stencil.alpha_y)
     blocks = (pairs.tile, pairs.halo, pairs.used)
