@@ -80,9 +80,10 @@ def test_any_dataset_survives_a_round_trip(values, scale, time, sampling):
         again = read_back(image.to_fits(folder), psf_sampling=sampling or 1)
     np.testing.assert_array_equal(again.data, image.data)
     np.testing.assert_array_equal(again.noise_map, image.noise_map)
-    assert again.pixel_scale == scale
+    # A card of a FITS header holds 16 significant digits.
+    assert again.pixel_scale == pytest.approx(scale, rel=1e-15)
     assert (again.exposure_time is None) == (time is None)
-    assert time is None or float(again.exposure_time) == time
+    assert time is None or float(again.exposure_time) == pytest.approx(time, rel=1e-15)
     assert (again.psf is None) == (sampling is None)
     if sampling is not None:
         assert again.psf.sampling == sampling
