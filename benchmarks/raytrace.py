@@ -163,7 +163,7 @@ def line(row: dict[str, Any]) -> str:
     """One measurement as a row of a table; differences of source positions in arcsec."""
     seconds, ratio = row["median_s"], row["time_over_lensax"]
     cells = [
-        f"{name(row['code'].split()[0])} {row['version']}, {row['dtype']}",
+        f"{name(row['code'].removesuffix(' float64'))}, version {row['version']}, {row['dtype']}",
         f"{seconds:.3g} s" if seconds >= 1 else f"{1e3 * seconds:.3g} ms",
         "" if ratio is None else f"{ratio:.3g}",
         f"{row['ns_per_halo_and_ray']:.3g}",
