@@ -4,6 +4,14 @@ from lensax.halos.catalogue import HaloCatalogue
 from lensax.halos.concentration import Concentration
 from lensax.halos.cone import Cone, Cylinder, DeflectedAxis, DoubleCone, LensedCone, NarrowingCone
 from lensax.halos.dark_matter import CDM, WDM, DarkMatter
+from lensax.halos.drawn import DrawnHalos
+from lensax.halos.expectation import (
+    Abundance,
+    abundances,
+    drawn_halos,
+    field_concentrations,
+    subhalo_concentrations,
+)
 from lensax.halos.host import Host
 from lensax.halos.line_of_sight import LineOfSight
 from lensax.halos.linear_theory import LinearTheory
@@ -21,6 +29,7 @@ __all__ = [
     "CDM",
     "SIDM",
     "WDM",
+    "Abundance",
     "BoundMassTides",
     "Concentration",
     "ConcentrationTides",
@@ -30,6 +39,7 @@ __all__ = [
     "DarkMatter",
     "DeflectedAxis",
     "DoubleCone",
+    "DrawnHalos",
     "EqualComoving",
     "EqualRedshift",
     "FieldTides",
@@ -53,4 +63,8 @@ __all__ = [
     "TwoHalo",
     "UniformDisc",
     "VirialTruncation",
+    "abundances",
+    "drawn_halos",
+    "field_concentrations",
+    "subhalo_concentrations",
 ]

@@ -13,6 +13,7 @@ from lensax.halos import randomness, rendering
 from lensax.halos.concentration import Concentration
 from lensax.halos.cone import Cone, DeflectedAxis
 from lensax.halos.dark_matter import DarkMatter
+from lensax.halos.drawn import DrawnHalos
 from lensax.halos.mass_function import MassFunction
 from lensax.halos.mass_law import MassLaw
 from lensax.halos.plane_scheme import PlaneScheme
@@ -33,7 +34,7 @@ POINTS = 4  # of the quadrature, at each mass
 class LineOfSight(eqx.Module):
     """The field halos of every plane, a Poisson process in the cone.
 
-    Arguments:
+    Args:
         planes: where the planes stand and the part of the line of sight that each stands for.
         cone: the disc on each plane in which halos are placed.
         mass_function: abundance per comoving volume.
@@ -112,12 +113,7 @@ class LineOfSight(eqx.Module):
     ) -> tuple[Halo, Int[Array, " planes"], Float[Array, " planes"], Bool[Array, ""]]:
         """Halos `(n_planes, n_slots)`, the slots used per plane, the sheets, and whether the envelope was too low."""
         law = self.law(planes, cosmology, dark_matter)
-        key_counts, key_halos = jax.random.split(key)
-        amplitude = self.mass_function.delta_los
-        numbers = randomness.uniforms(key_halos, STREAMS, planes.n_planes, n_slots, lenses.redshift.dtype)
-        rank, place, turn, scatter, collapse, keep = numbers
-        drawn, mean = (law, amplitude * law.number()) if self.envelope is None else self.envelope.drawn()
-        counts, masses = randomness.poisson(key_counts, mean), drawn.sample(rank)
+        counts, masses, (place, turn, scatter, collapse, keep) = self._chance(key, law, n_slots)
         x, y = rendering.disc(self.cone.radii(planes), place, turn)
         if self.axis is not None:
             offset_x, offset_y = self.axis.offset(planes)
@@ -129,5 +125,36 @@ class LineOfSight(eqx.Module):
         halos = structure.halos(lenses, (x, y), rendering.first_slots(counts, n_slots))
         if self.envelope is None:
             return halos, counts, sheets, jnp.array(False)
+        amplitude = self.mass_function.delta_los
         thinned = self.envelope.thin(halos, law, amplitude, masses, keep)
         return thinned, counts, sheets, self.envelope.exceeded(law, amplitude)
+
+    def drawn(
+        self,
+        key: PRNGKeyArray,
+        planes: "Planes",
+        lenses: LensPlanes,
+        cosmology: FlatLambdaCDM,
+        dark_matter: DarkMatter,
+        n_slots: int,
+    ) -> DrawnHalos:
+        """Masses and concentrations, `(n_planes, n_slots)`, of the halos that `draw` makes with the same arguments."""
+        law = self.law(planes, cosmology, dark_matter)
+        counts, masses, (_, _, scatter, collapse, keep) = self._chance(key, law, n_slots)
+        concentration = self.structure(masses, scatter, collapse, lenses, dark_matter).concentration
+        weight = rendering.first_slots(counts, n_slots).astype(masses.dtype)
+        if self.envelope is not None:
+            weight = weight * self.envelope.weight(law, self.mass_function.delta_los, masses, keep)
+        return DrawnHalos(masses, concentration, weight)
+
+    def _chance(
+        self, key: PRNGKeyArray, law: MassLaw, n_slots: int
+    ) -> tuple[Int[Array, " planes"], Float[Array, "planes slots"], list[Array]]:
+        """The slots used per plane, ln mass, and the uniform numbers that decide all else."""
+        key_counts, key_halos = jax.random.split(key)
+        n_planes, dtype = law.log_rate.shape[0], law.log_rate.dtype
+        rank, *others = randomness.uniforms(key_halos, STREAMS, n_planes, n_slots, dtype)
+        law, mean = (
+            (law, self.mass_function.delta_los * law.number()) if self.envelope is None else self.envelope.drawn()
+        )
+        return randomness.poisson(key_counts, mean), law.sample(rank), others

@@ -12,6 +12,7 @@ from lensax.cosmology import FlatLambdaCDM
 from lensax.halos import randomness, rendering
 from lensax.halos.concentration import Concentration
 from lensax.halos.dark_matter import DarkMatter
+from lensax.halos.drawn import DrawnHalos
 from lensax.halos.free import free
 from lensax.halos.host import Host, infall_redshift
 from lensax.halos.mass_function import check_mass_range, mass_grid
@@ -38,7 +39,7 @@ class Subhalos(eqx.Module):
     with M the mass at infall, M_host that of the host and A the proper area at the lens. Where `mean_number` is given
     instead of `sigma_sub`, it is the mean number in cold dark matter between the two masses, whatever the host.
 
-    Arguments:
+    Args:
         log_mass_range: ends of the grid in ln M, `(2,)`; `n_nodes` (static) nodes.
         positions: where they stand on the sky.
         concentration: at infall.
@@ -124,7 +125,7 @@ class Subhalos(eqx.Module):
     ) -> Structure:
         """Structure of subhalos.
 
-        Arguments:
+        Args:
             log_mass: ln of the mass at infall.
             projected: distance from the lens on the sky, kpc.
             draws: five uniform numbers each: for concentration, infall, depth, tides and collapse.
@@ -164,12 +165,8 @@ class Subhalos(eqx.Module):
         The sheet is minus the mean convergence of the subhalos' whole mass over the disc.
         """
         law = self.law(lenses, dark_matter)
-        key_counts, key_halos = jax.random.split(key)
-        drawn_law, number = (law, self.amplitude * law.number()) if self.envelope is None else self.envelope.drawn()
-        counts = randomness.poisson(key_counts, number)
-        rank, *drawn = randomness.uniforms(key_halos, STREAMS, 1, n_slots, lenses.redshift.dtype)
+        counts, masses, drawn, keep = self._chance(key, law, n_slots)
         nodes = Quadrature.of(law, STREAMS - 1, POINTS)
-        masses = drawn_law.sample(rank)
         log_mass, place, turn, *draws = nodes.before(masses, *drawn)
         x, y = self.positions.sample(place, turn, lenses, self.host)
         both = self.structure(log_mass, _distance(x, y, lenses), tuple(draws), lenses, cosmology, dark_matter)
@@ -181,9 +178,34 @@ class Subhalos(eqx.Module):
             sheet = -self.amplitude * nodes.convergence(mean, self.positions.area(lenses), lenses)[0]
         if self.envelope is None:
             return halos, counts[0], sheet, jnp.array(False)
-        (keep,) = randomness.uniforms(jax.random.fold_in(key_halos, 1), 1, 1, n_slots, lenses.redshift.dtype)
         thinned = self.envelope.thin(halos, law, self.amplitude, masses, keep)
         return thinned, counts[0], sheet, self.envelope.exceeded(law, self.amplitude)
+
+    def drawn(
+        self, key: PRNGKeyArray, lenses: LensPlanes, cosmology: FlatLambdaCDM, dark_matter: DarkMatter, n_slots: int
+    ) -> DrawnHalos:
+        """Masses and concentrations at infall, `(1, n_slots)`, of the subhalos that `draw` makes."""
+        law = self.law(lenses, dark_matter)
+        counts, masses, (place, turn, *draws), keep = self._chance(key, law, n_slots)
+        x, y = self.positions.sample(place, turn, lenses, self.host)
+        structure = self.structure(masses, _distance(x, y, lenses), tuple(draws), lenses, cosmology, dark_matter)
+        weight = rendering.first_slots(counts, n_slots).astype(masses.dtype)
+        if self.envelope is not None:
+            weight = weight * self.envelope.weight(law, self.amplitude, masses, keep)
+        return DrawnHalos(masses, structure.concentration, weight)
+
+    def _chance(
+        self, key: PRNGKeyArray, law: MassLaw, n_slots: int
+    ) -> tuple[Int[Array, " 1"], Float[Array, "1 n"], list[Array], Array]:
+        """The slots used, ln mass, the uniform numbers of each subhalo, and those by which an envelope is thinned."""
+        key_counts, key_halos = jax.random.split(key)
+        dtype = law.log_rate.dtype
+        rank, *others = randomness.uniforms(key_halos, STREAMS, 1, n_slots, dtype)
+        if self.envelope is None:
+            return randomness.poisson(key_counts, self.amplitude * law.number()), law.sample(rank), others, rank
+        (keep,) = randomness.uniforms(jax.random.fold_in(key_halos, 1), 1, 1, n_slots, dtype)
+        law, number = self.envelope.drawn()
+        return randomness.poisson(key_counts, number), law.sample(rank), others, keep
 
 
 def _distance(x: Array, y: Array, lenses: LensPlanes) -> Array:

@@ -1,0 +1,22 @@
+"""Masses and concentrations of drawn halos, which a catalogue of lenses no longer tells."""
+
+from typing import final
+
+import equinox as eqx
+
+from lensax._types import Array, Float
+
+
+@final
+class DrawnHalos(eqx.Module):
+    """What was drawn for each slot.
+
+    Attributes:
+        log_mass: ln(M200 / Msun), of subhalos at infall, `(n_planes, n_slots)`.
+        concentration: r200 / r_s of the NFW halo, of subhalos at infall.
+        weight: 1 where the slot holds a halo, 0 where it is empty, between them where halos fade in and out.
+    """
+
+    log_mass: Float[Array, "planes slots"]
+    concentration: Float[Array, "planes slots"]
+    weight: Float[Array, "planes slots"]
