@@ -15,6 +15,7 @@ ORDER = [
     "_check",
     "_geometry",
     "_batching",
+    "_prefetch",
     "parameters",
     "cosmology",
     "mass",
@@ -35,8 +36,9 @@ ORDER = [
     "__main__",
 ]
 
-# (importing part, imported part, function): reading YAML is the one place where a model looks below itself.
-EXCEPTIONS = {("simulate", "config", "from_yaml")}
+# (importing part, imported part, function): reading YAML is the one place where a model, or a store that holds the YAML
+# of one, looks below itself.
+EXCEPTIONS = {("simulate", "config", "from_yaml"), ("campaign", "config", "stored_instrument")}
 
 # What simulating does not need: storage, catalogues, the command line, pictures, other codes.
 HEAVY = [

@@ -4,6 +4,7 @@ import dataclasses
 import os
 import subprocess
 import sys
+import threading
 
 import equinox as eqx
 import jax
@@ -184,6 +185,36 @@ def test_stream_never_repeats(model):
     np.testing.assert_array_equal(theta["strength"], again["strength"])
 
 
+def test_a_stream_goes_on_at_any_batch(model):
+    stream = model.stream(jax.random.key(7), 3)
+    batches = [next(stream) for _ in range(3)]
+    for prefetch in (0, 1, 4):
+        resumed = model.stream(jax.random.key(7), 3, start=1, prefetch=prefetch)
+        for (theta, images), (same_theta, same_images) in zip(batches[1:], resumed):
+            assert all(np.array_equal(theta[name], same_theta[name]) for name in theta)
+            np.testing.assert_array_equal(images, same_images)
+
+
+def test_a_stream_makes_the_next_batch_while_one_is_used(model, monkeypatch):
+    made, second = [], threading.Event()
+    evaluate = lx.ForwardModel.batch_both
+
+    def counted(self, theta, keys, micro_batch=None):
+        made.append(threading.current_thread().name)
+        if len(made) == 2:
+            second.set()
+        return evaluate(self, theta, keys, micro_batch)
+
+    monkeypatch.setattr(lx.ForwardModel, "batch_both", counted)
+    stream = model.stream(jax.random.key(7), 3)
+    next(stream)
+    assert second.wait(60)
+    assert not any(name == threading.current_thread().name for name in made)
+    stream.close()
+    assert len(made) <= 3
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("lensax-prefetch")]
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -211,7 +242,11 @@ def test_batches_that_cannot_be(model):
     with pytest.raises(ValueError, match="at least one item"):
         map_batch(lambda shared, x: x, None, (jnp.ones((0,)),), None, 1)
     with pytest.raises(ValueError, match="batch_size: expected at least 1, found 0"):
-        next(model.stream(keys[0], 0))
+        model.stream(keys[0], 0)
+    with pytest.raises(ValueError, match="start: expected the number of a batch, 0 or more, found -1"):
+        model.stream(keys[0], 3, start=-1)
+    with pytest.raises(ValueError, match="prefetch: expected 0 or more items ahead, found -2"):
+        model.stream(keys[0], 3, prefetch=-2)
 
 
 def test_micro_batches_fit_the_memory_of_an_accelerator():

@@ -1,5 +1,6 @@
 """From a scene to an image, and from theta to an image."""
 
+import itertools
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
@@ -10,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from lensax._batching import map_batch
+from lensax._prefetch import ahead
 from lensax._types import Array, Float, PRNGKeyArray, as_real, concrete
 from lensax.instrument import Instrument
 from lensax.parameters import Prior
@@ -171,23 +173,42 @@ class ForwardModel(eqx.Module):
         )
 
     def stream(
-        self, key: PRNGKeyArray, batch_size: int, micro_batch: int | None = None
+        self,
+        key: PRNGKeyArray,
+        batch_size: int,
+        micro_batch: int | None = None,
+        start: int = 0,
+        prefetch: int = 1,
     ) -> Iterator[tuple[dict[str, Array], Array]]:
-        """Endless batches (theta, noisy images) drawn from the prior; the next is being computed while one is used."""
+        """Endless batches (theta, noisy images) drawn from the prior; the next is being made while one is used.
+
+        Batch n depends on `key`, `batch_size` and n alone: `stream(key, batch_size, start=n)` goes on with batch n.
+        A thread makes the batches, so that a device which trains never waits for the host, and a GPU simulates while
+        the host is busy; close the iterator, or drop it, to end the thread.
+
+        Args:
+            key: of all random numbers.
+            batch_size: images in a batch.
+            micro_batch: images that are in memory together; None sizes it to the device.
+            start: the first batch.
+            prefetch: how many batches may be made before they are asked for; each takes the memory of its images.
+
+        Raises:
+            ValueError: a batch size below 1, or a negative start or prefetch.
+            OverflowError: a batch with an image that lacks halos; `start=n + 1` goes on behind it.
+        """
         if batch_size < 1:
             raise ValueError(f"batch_size: expected at least 1, found {batch_size}")
+        if start < 0:
+            raise ValueError(f"start: expected the number of a batch, 0 or more, found {start}")
 
-        def draw(index: int) -> tuple[dict[str, Array], Array, Diagnostics]:
+        def draw(index: int) -> tuple[dict[str, Array], Array]:
             prior_key, row_key = jax.random.split(jax.random.fold_in(key, index))
             theta = self.prior.sample(prior_key, (batch_size,))
             seen = self.batch_both(theta, jax.random.split(row_key, batch_size), micro_batch)
-            return theta, seen.noisy, seen.diagnostics
+            return theta, _trusted(seen.noisy, seen.diagnostics)
 
-        index, following = 0, draw(0)
-        while True:
-            (theta, images, found), index = following, index + 1
-            following = draw(index)
-            yield theta, _trusted(images, found)
+        return ahead(map(draw, itertools.count(start)), prefetch)
 
     def _checked(self, theta: Mapping[str, Any], batched: bool = False) -> dict[str, Array]:
         check_theta(theta, self.prior.names)
