@@ -65,6 +65,9 @@ def test_drawn_masses_and_concentrations_are_those_of_the_catalogue(models, plan
     found = catalogue.halos
     np.testing.assert_allclose(np.asarray(found.kappa_s)[plane], np.where(filled, kappa_s[plane], 0.0), rtol=1e-10)
     theirs = np.asarray(found.scale_radius)[plane][filled]
+    for leaf in ("center_x", "center_y"):
+        ours, theirs_there = (np.asarray(getattr(o, leaf))[plane][filled] for o in (field, found))
+        np.testing.assert_allclose(ours, theirs_there, rtol=1e-12)
     np.testing.assert_allclose(theirs, (scale / np.asarray(lenses.kpc_per_arcsec)[:, None])[plane][filled], rtol=1e-10)
 
 
@@ -82,6 +85,10 @@ def test_concentrations_scatter_about_the_expected_ones(line_of_sight, subhalos,
     )  # the quantile 0.84 lies at 0.9945 sigma
     np.testing.assert_allclose(middle, median[4], rtol=2e-3)  # without infall: field halos of the lens redshift
     kept = np.asarray(subhalo.weight)[0] > 0
+    radii = np.sort(np.hypot(subhalo.center_x, subhalo.center_y)[0][kept])
+    fractions = np.linspace(0.1, 0.9, 9)
+    inside = np.searchsorted(radii, halos.subhalo_radii(model, planes, jnp.asarray(fractions))) / kept.sum()
+    assert (np.abs(inside - fractions) < 3.5 * np.sqrt(fractions * (1 - fractions) / kept.sum())).all()
     log10_mass, c = np.asarray(subhalo.log_mass)[0][kept] / np.log(10), np.asarray(subhalo.concentration)[0][kept]
     residual = np.log10(c / np.interp(log10_mass, grid, median[4])) / 0.15
     assert kept.sum() > 5000

@@ -11,6 +11,7 @@ from lensax.halos.expectation import (
     drawn_halos,
     field_concentrations,
     subhalo_concentrations,
+    subhalo_radii,
 )
 from lensax.halos.host import Host
 from lensax.halos.line_of_sight import LineOfSight
@@ -67,4 +68,5 @@ __all__ = [
     "drawn_halos",
     "field_concentrations",
     "subhalo_concentrations",
+    "subhalo_radii",
 ]

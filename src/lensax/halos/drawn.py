@@ -1,4 +1,4 @@
-"""Masses and concentrations of drawn halos, which a catalogue of lenses no longer tells."""
+"""Drawn halos as they are before they are lenses: masses and concentrations, which a catalogue no longer tells."""
 
 from typing import final
 
@@ -14,9 +14,12 @@ class DrawnHalos(eqx.Module):
     Attributes:
         log_mass: ln(M200 / Msun), of subhalos at infall, `(n_planes, n_slots)`.
         concentration: r200 / r_s of the NFW halo, of subhalos at infall.
+        center_x, center_y: where it stands, arcsec.
         weight: 1 where the slot holds a halo, 0 where it is empty, between them where halos fade in and out.
     """
 
     log_mass: Float[Array, "planes slots"]
     concentration: Float[Array, "planes slots"]
+    center_x: Float[Array, "planes slots"]
+    center_y: Float[Array, "planes slots"]
     weight: Float[Array, "planes slots"]

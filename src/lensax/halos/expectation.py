@@ -74,7 +74,15 @@ def abundances(
 def drawn_halos(
     population: "Population", key: PRNGKeyArray, planes: "Planes", values: Mapping[str, Any] | None = None
 ) -> tuple[DrawnHalos | None, DrawnHalos | None]:
-    """Masses and concentrations of the field halos and subhalos that `population.draw` makes of the same arguments."""
+    """Masses, concentrations and places of the field halos and subhalos that `population.draw` makes of these arguments.
+
+    Args:
+        population: with slots.
+        key, planes, values: as for `population.draw`.
+
+    Returns:
+        the field halos and the subhalos, each None where there are none.
+    """
     population, lenses = population._prepared(planes, values)
     key_los, key_sub = jax.random.split(key)
     los, sub = population.line_of_sight, population.subhalos
@@ -141,3 +149,23 @@ def subhalo_concentrations(
         return jnp.quantile(structure.concentration[0], jnp.asarray(quantiles, dtype))
 
     return jax.lax.map(at, LN10 * log10_mass.astype(dtype)).T
+
+
+def subhalo_radii(
+    population: "Population",
+    planes: "Planes",
+    fractions: Float[Array, " n"],
+    values: Mapping[str, Any] | None = None,
+) -> Float[Array, " n"]:
+    """Distances from the lens in arcsec within which these fractions of all subhalos are expected.
+
+    Raises:
+        ValueError: a population without subhalos.
+    """
+    population, lenses = population._prepared(planes, values)
+    sub, lens = population.subhalos, lenses.at(planes.lens_index)
+    if sub is None:
+        raise ValueError("the population has no subhalos")
+    uniform = fractions.astype(lens.redshift.dtype)[None]
+    x, y = sub.positions.sample(uniform, jnp.zeros_like(uniform), lens, sub.host)
+    return jnp.hypot(x, y)[0]

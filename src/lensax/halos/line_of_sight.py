@@ -114,10 +114,7 @@ class LineOfSight(eqx.Module):
         """Halos `(n_planes, n_slots)`, the slots used per plane, the sheets, and whether the envelope was too low."""
         law = self.law(planes, cosmology, dark_matter)
         counts, masses, (place, turn, scatter, collapse, keep) = self._chance(key, law, n_slots)
-        x, y = rendering.disc(self.cone.radii(planes), place, turn)
-        if self.axis is not None:
-            offset_x, offset_y = self.axis.offset(planes)
-            x, y = x + offset_x[:, None], y + offset_y[:, None]
+        x, y = self._centers(planes, place, turn)
         nodes = Quadrature.of(law, 2, POINTS)
         log_mass, scatter, collapse = nodes.before(masses, scatter, collapse)
         structure, average = self.structure(log_mass, scatter, collapse, lenses, dark_matter).split(n_slots)
@@ -138,14 +135,22 @@ class LineOfSight(eqx.Module):
         dark_matter: DarkMatter,
         n_slots: int,
     ) -> DrawnHalos:
-        """Masses and concentrations, `(n_planes, n_slots)`, of the halos that `draw` makes with the same arguments."""
+        """Masses, concentrations and places of the halos that `draw` makes with the same arguments."""
         law = self.law(planes, cosmology, dark_matter)
-        counts, masses, (_, _, scatter, collapse, keep) = self._chance(key, law, n_slots)
+        counts, masses, (place, turn, scatter, collapse, keep) = self._chance(key, law, n_slots)
         concentration = self.structure(masses, scatter, collapse, lenses, dark_matter).concentration
         weight = rendering.first_slots(counts, n_slots).astype(masses.dtype)
         if self.envelope is not None:
             weight = weight * self.envelope.weight(law, self.mass_function.delta_los, masses, keep)
-        return DrawnHalos(masses, concentration, weight)
+        return DrawnHalos(masses, concentration, *self._centers(planes, place, turn), weight)
+
+    def _centers(self, planes: "Planes", place: Array, turn: Array) -> tuple[Array, Array]:
+        """Positions in arcsec from two uniform numbers each."""
+        x, y = rendering.disc(self.cone.radii(planes), place, turn)
+        if self.axis is None:
+            return x, y
+        offset_x, offset_y = self.axis.offset(planes)
+        return x + offset_x[:, None], y + offset_y[:, None]
 
     def _chance(
         self, key: PRNGKeyArray, law: MassLaw, n_slots: int

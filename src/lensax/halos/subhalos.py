@@ -184,7 +184,7 @@ class Subhalos(eqx.Module):
     def drawn(
         self, key: PRNGKeyArray, lenses: LensPlanes, cosmology: FlatLambdaCDM, dark_matter: DarkMatter, n_slots: int
     ) -> DrawnHalos:
-        """Masses and concentrations at infall, `(1, n_slots)`, of the subhalos that `draw` makes."""
+        """Masses and concentrations at infall and places, `(1, n_slots)`, of the subhalos that `draw` makes."""
         law = self.law(lenses, dark_matter)
         counts, masses, (place, turn, *draws), keep = self._chance(key, law, n_slots)
         x, y = self.positions.sample(place, turn, lenses, self.host)
@@ -192,7 +192,7 @@ class Subhalos(eqx.Module):
         weight = rendering.first_slots(counts, n_slots).astype(masses.dtype)
         if self.envelope is not None:
             weight = weight * self.envelope.weight(law, self.amplitude, masses, keep)
-        return DrawnHalos(masses, structure.concentration, weight)
+        return DrawnHalos(masses, structure.concentration, x, y, weight)
 
     def _chance(
         self, key: PRNGKeyArray, law: MassLaw, n_slots: int
