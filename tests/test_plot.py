@@ -12,9 +12,44 @@ from hypothesis import strategies as st
 from matplotlib.image import imread
 from toy import ToyModel
 
-from lensax.plot import Substructure, View, look, montage, preview, save
+import lensax as lx
+from lensax.plot import (
+    HaloStatistics,
+    PlaneMap,
+    PopulationStatistics,
+    Substructure,
+    View,
+    look,
+    montage,
+    plane_maps,
+    planes_figure,
+    population_figure,
+    population_statistics,
+    preview,
+    save,
+)
 from lensax.plot.montage import brightness_norm, change_norm
+from lensax.plot.planes import caption
+from lensax.plot.statistics import FRACTIONS, Band
 from lensax.plot.style import TICK_DISTANCE, asinh_norm, asinh_ticks, round_up
+from lensax.plot.substructure import _groups
+
+POPULATION = """
+cosmology: Planck15
+dark_matter: {WDM: {log10_m_hm: {Uniform: [5.0, 8.0]}}}
+lens:
+  redshift: 0.5
+  mass: [{PowerLaw: {einstein_radius: 1.2, slope: 2.0, e1: 0.1, e2: 0.0, center_x: 0.0, center_y: 0.0}}]
+source:
+  redshift: 1.5
+  light: [{Gaussian: {intensity: 10.0, sigma: 0.1, e1: 0.0, e2: 0.0, center_x: 0.1, center_y: 0.0}}]
+line_of_sight:
+  planes: {front: 1, back: 1}
+  cone: {geometry: narrowing, radius: 2.0}
+  mass_function: {log10_mass: [7.5, 9.5], delta_los: {Uniform: [0.5, 1.5]}}
+subhalos: {mean_number: 12.0, log10_mass: [7.5, 9.5], positions: {model: cored_nfw, radius: 2.0}}
+instrument: {shape: [16, 20], pixel_scale: 0.1, over_sample: 1, psf: {Gaussian: {fwhm: 0.2}}, exposure_time: 2000.0}
+"""
 
 
 def a_view(label="row 0", seed=0, shape=(30, 30), peak=1.0, change=True):
@@ -69,12 +104,142 @@ def test_montage_without_substructure_has_two_rows():
 @pytest.mark.parametrize("convergence", [None, np.geomspace(1e-4, 1, 900).reshape(30, 30) - 0.01, np.zeros((30, 30))])
 def test_preview_is_legible(convergence):
     circle = np.linspace(0, 2 * np.pi, 100)
-    found = Substructure(convergence, [(0.5 * np.cos(circle), 0.5 * np.sin(circle))])
+    curves = [(0.5 * np.cos(circle), 0.5 * np.sin(circle))]
     view = a_view(change=convergence is not None)
-    figure = preview(view, found, "cdm_hst", "seed 1, row 5")
-    assert len(figure.axes) == (4 if convergence is None else 8)
+    figure = preview(view, Substructure(convergence, curves, curves), "cdm_hst", "seed 1, row 5")
+    assert len(figure.axes) == (4 if convergence is None else 12)
     assert_legible(figure)
     assert figure.axes[0].get_xlim() == view.extent[:2]
+
+
+def test_a_view_knows_the_smooth_universe_and_what_it_leaves():
+    view = a_view()
+    np.testing.assert_allclose(view.smooth + view.change * view.noise, view.noiseless, atol=1e-14)
+    np.testing.assert_allclose(view.residual - view.change, (view.noisy - view.noiseless) / view.noise, atol=1e-12)
+    assert a_view(change=False).smooth is a_view(change=False).residual is None
+
+
+def some_maps(n):
+    random = np.random.default_rng(n)
+    discs = [(0.0, 0.1, 1.5)]
+    return [
+        PlaneMap(
+            np.array([0.1 + z]),
+            z == 1,
+            random.normal(size=(20, 20)) ** 3,
+            1000,
+            (-2.0, 2.0, -2.0, 2.0),
+            discs * (z > 0),
+        )
+        for z in range(n)
+    ]
+
+
+@pytest.mark.parametrize("n", [1, 2, 4, 9, 12])
+def test_planes_are_legible(n):
+    figure = planes_figure(some_maps(n), (-1.0, 1.0, -1.5, 1.5), "cdm_hst", "row 3")
+    assert len(figure.axes) == n + 1
+    assert_legible(figure)
+
+
+def test_captions_of_planes():
+    maps = some_maps(2)
+    assert caption(maps[1]) == "z = 1.10 (lens), 1000 halos"
+    assert caption(PlaneMap(np.array([0.1, 0.2]), True, maps[0].convergence, 1, (-1.0, 1.0, -1.0, 1.0))) == (
+        "z = 0.10 to 0.20, 1 halo"
+    )
+    with pytest.raises(ValueError, match="at least one map, found none"):
+        planes_figure([], (-1.0, 1.0, -1.0, 1.0), "nothing")
+
+
+@given(st.integers(1, 100), st.floats(0, 1))
+def test_many_planes_are_grouped_with_their_neighbours(n, where):
+    lens = min(int(where * n), n - 1)
+    groups = _groups(n, lens)
+    assert len(groups) <= 12
+    np.testing.assert_array_equal(np.concatenate(groups), np.arange(n))
+    assert [lens] in [list(group) for group in groups]
+
+
+def some_statistics(number, places=False):
+    random = np.random.default_rng(3)
+    edges, grid = np.linspace(7, 10, 13), np.linspace(7, 10, 5)
+    points = np.stack(
+        [random.uniform(7, 10, number), random.lognormal(2.3, 0.3, number), random.uniform(0, 1.3, number)]
+    )
+    expected = number * np.geomspace(0.5, 1e-3, 12)
+    bands = [Band(None if places else z, 7 * grid**0, 10 * grid**0, 14 * grid**0) for z in (0.1, 1.3)[: 2 - places]]
+    radii = (np.sort(random.uniform(0, 3, number)), 3 * np.sqrt(FRACTIONS)) if places else (None, None)
+    return HaloStatistics(edges, random.poisson(expected).astype(float), expected, points, grid, bands, *radii)
+
+
+@pytest.mark.parametrize("number", [0, 20, 7000])
+@pytest.mark.parametrize("kinds", ["field", "subhalos", "both"])
+def test_population_is_legible(number, kinds):
+    field = some_statistics(number) if kinds != "subhalos" else None
+    subhalos = some_statistics(number, True) if kinds != "field" else None
+    planes = np.array([0.2, 0.5, 1.0])
+    counts = np.array([0.1, 0.3, 0.6]) * number
+    found = PopulationStatistics(planes, np.array([0.0, 0.3, 0.7, 1.5]), 1, counts, counts + 0.2, field, subhalos)
+    figure = population_figure(found, "cdm_hst", "seed 1, row 5")
+    assert_legible(figure)
+    shown = [text for text, _ in texts(figure)]
+    for kind in (field, subhalos):
+        if kind is not None:
+            assert f"{kind.drawn.sum():.0f} drawn, {kind.expected.sum():.1f} expected" in shown
+
+
+@pytest.fixture(scope="module")
+def universe(tmp_path_factory):
+    """A model with both kinds of halos, the parameters and key of one row, and its scene."""
+    path = tmp_path_factory.mktemp("population") / "population.yaml"
+    path.write_text(POPULATION)
+    model = lx.ForwardModel.from_yaml(path)
+    key = jax.random.key(4)
+    theta = model.prior.sample(key)
+    return model, theta, key, model.scene(theta, key)
+
+
+def test_statistics_are_those_of_the_scene(universe):
+    model, theta, key, scene = universe
+    found = population_statistics(model, theta, key)
+    counts = np.asarray(scene.halos.counts)
+    np.testing.assert_array_equal(found.drawn, counts)
+    values = model.recipe.parameters.resolve(theta)
+    np.testing.assert_allclose(found.expected, model.recipe.population.expected(scene.planes, values), rtol=1e-6)
+    for kind in (found.field, found.subhalos):
+        assert kind.drawn.sum() == kind.points.shape[1] > 0
+        assert (kind.points[0] >= 7.5).all()
+        assert len(kind.edges) == 9
+    assert found.field.drawn.sum() + found.subhalos.drawn.sum() == counts.sum()
+    np.testing.assert_allclose(
+        found.field.expected.sum() + found.subhalos.expected.sum(), found.expected.sum(), rtol=1e-5
+    )
+    lens = scene.planes.lens_index
+    filled = np.asarray(scene.halos.halos.kappa_s[lens]) > 0
+    where = np.hypot(scene.halos.halos.center_x[lens], scene.halos.halos.center_y[lens])[filled]
+    np.testing.assert_allclose(found.subhalos.radii, np.sort(where[-len(found.subhalos.radii) :]), rtol=1e-6)
+    assert found.subhalos.expected_radii[-1] == pytest.approx(2.0, rel=1e-5)
+    assert [band.redshift for band in found.field.bands] == pytest.approx([0.25, 1.0])
+    assert_legible(population_figure(found, "population", "row 4"))
+
+
+def test_maps_are_those_of_the_planes(universe):
+    model, theta, _, scene = universe
+    maps = plane_maps(model, theta, scene)
+    assert [found.count for found in maps] == list(scene.halos.counts)
+    assert [found.is_lens for found in maps] == [False, True, False]
+    radii = model.recipe.population.line_of_sight.cone.radii(scene.planes)
+    assert [found.discs[0] for found in maps] == [(0.0, 0.0, pytest.approx(float(r))) for r in radii]
+    assert plane_maps(model, theta, scene.without_halos()) == []
+    left, right, _, _ = maps[1].extent
+    assert right == pytest.approx(1.04 * 1.6)  # the discs of 2 arcsec are wider than the image by more than that
+    x = (np.arange(120) + 0.5) / 120 * (right - left) + left
+    halos = jax.tree.map(np.asarray, scene.halos.halos)
+    inside = np.maximum(np.abs(halos.center_x[1]), np.abs(halos.center_y[1])) < right
+    heaviest = int(np.argmax(halos.kappa_s[1] * inside))
+    column, row = (int(np.argmin(np.abs(x - center[1, heaviest]))) for center in (halos.center_x, halos.center_y))
+    assert maps[1].convergence[row, column] > 3 * maps[1].convergence.mean() + 1e-3
 
 
 def test_pictures_are_whole_png_files(tmp_path):

@@ -57,10 +57,9 @@ def change_norm(views: Sequence[View]) -> Any:
 def montage(views: Sequence[View], title: str, subtitle: str = "") -> Any:
     """A figure with a column for every view.
 
-    Arguments
-    ---------
-    views: at least one, all of the same shape; six fit well.
-    title, subtitle: what is shown.
+    Args:
+        views: at least one, all of the same shape; six fit well.
+        title, subtitle: what is shown.
 
     Returns a matplotlib `Figure`; `lensax.plot.save` writes it.
     """

@@ -87,15 +87,14 @@ def show_image(
 ) -> Any:
     """An image with its axes in arcsec; returns the axes.
 
-    Arguments
-    ---------
-    figure: to draw in.
-    place: left, bottom, width and height in inches.
-    image: (n_y, n_x), row 0 at the bottom.
-    extent: left, right, bottom and top in arcsec.
-    norm: from values to colours.
-    colors: name of a colour map.
-    label_x, label_y: whether the axes carry numbers and their unit.
+    Args:
+        figure: to draw in.
+        place: left, bottom, width and height in inches.
+        image: (n_y, n_x), row 0 at the bottom.
+        extent: left, right, bottom and top in arcsec.
+        norm: from values to colours.
+        colors: name of a colour map.
+        label_x, label_y: whether the axes carry numbers and their unit.
     """
     from matplotlib.ticker import MaxNLocator
 
@@ -120,7 +119,7 @@ def add_color_bar(
     figure: Any,
     place: tuple[float, float, float, float],
     norm: Any,
-    colors: str,
+    colors: Any,
     label: str,
     ticks: Sequence[float] | None = None,
     extend: str = "neither",

@@ -17,13 +17,12 @@ __all__ = ["View", "look", "smooth_images", "views_of"]
 class View:
     """Images of one universe.
 
-    Arguments
-    ---------
-    noiseless, noisy: electrons / s / pixel, (n_y, n_x).
-    noise: standard deviation of the noise in every pixel, the same unit.
-    change: (image with substructure - image without) / noise; None for a model without halos.
-    extent: left, right, bottom and top edges in arcsec.
-    label: a few words, such as "row 7".
+    Args:
+        noiseless, noisy: electrons / s / pixel, (n_y, n_x).
+        noise: standard deviation of the noise in every pixel, the same unit.
+        change: (image with substructure - image without) / noise; None for a model without halos.
+        extent: left, right, bottom and top edges in arcsec.
+        label: a few words, such as "row 7".
     """
 
     noiseless: np.ndarray
@@ -33,15 +32,24 @@ class View:
     extent: tuple[float, float, float, float]
     label: str = ""
 
+    @property
+    def smooth(self) -> np.ndarray | None:
+        """The noiseless image without substructure, electrons / s / pixel."""
+        return None if self.change is None else self.noiseless - self.change * self.noise
+
+    @property
+    def residual(self) -> np.ndarray | None:
+        """(noisy image - noiseless image without substructure) / noise: what a perfect smooth model leaves."""
+        return None if self.smooth is None else (self.noisy - self.smooth) / self.noise
+
 
 def smooth_images(model: Any, theta: Mapping[str, Any], keys: Any) -> np.ndarray | None:
     """Noiseless images (n, n_y, n_x) of universes without their halos and sheets; None where the model has none.
 
-    Arguments
-    ---------
-    model: a forward model.
-    theta: the free parameters by name, each (n,).
-    keys: n random keys.
+    Args:
+        model: a forward model.
+        theta: the free parameters by name, each (n,).
+        keys: n random keys.
     """
     if isinstance(model.recipe, Recipe):
         if model.recipe.population is None:
@@ -60,13 +68,12 @@ def views_of(
 ) -> list[View]:
     """Views of universes whose images have been made already.
 
-    Arguments
-    ---------
-    model: a forward model.
-    theta: the free parameters by name, each (n,).
-    keys: n random keys.
-    noiseless, noisy: their images (n, n_y, n_x).
-    labels: a few words for each.
+    Args:
+        model: a forward model.
+        theta: the free parameters by name, each (n,).
+        keys: n random keys.
+        noiseless, noisy: their images (n, n_y, n_x).
+        labels: a few words for each.
     """
     instrument = model.simulator.instrument
     smooth = smooth_images(model, theta, keys)
@@ -83,12 +90,11 @@ def views_of(
 def look(model: Any, theta: Mapping[str, Any], keys: Any, labels: Sequence[str]) -> list[View]:
     """Take the images of the universes that `theta` and `keys` make, and those without their halos and sheets.
 
-    Arguments
-    ---------
-    model: a forward model.
-    theta: the free parameters by name, each (n,).
-    keys: n random keys, of halos and noise.
-    labels: a few words for each.
+    Args:
+        model: a forward model.
+        theta: the free parameters by name, each (n,).
+        keys: n random keys, of halos and noise.
+        labels: a few words for each.
     """
     seen = model.batch_both(theta, keys)
     return views_of(model, theta, keys, seen.noiseless, seen.noisy, labels)
