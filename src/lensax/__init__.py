@@ -9,12 +9,13 @@
     Grid, Instrument, psf      the telescope;  Imaging, Mask: a real image
     Simulator                  Scene, key -> image
     Prior, ForwardModel        theta, key -> image
+    inversion                  image -> source, and the evidence of a lens
     Campaign                   the reader of a store of images
 """
 
 from typing import Any
 
-from lensax import cosmology, halos, light, mass, raytrace
+from lensax import cosmology, halos, inversion, light, mass, raytrace
 from lensax.instrument import AdaptiveOverSample, Grid, Imaging, Instrument, Mask, psf
 from lensax.parameters import Prior
 from lensax.scene import Scene
@@ -36,6 +37,7 @@ __all__ = [
     "Simulator",
     "cosmology",
     "halos",
+    "inversion",
     "light",
     "mass",
     "psf",

@@ -6,7 +6,7 @@ import equinox as eqx
 import pytest
 from toy import ToyModel
 
-from lensax import cosmology, halos, light, mass
+from lensax import cosmology, halos, inversion, light, mass
 from lensax.citations import bibliography, papers_of, parts_of
 from lensax.citations.registry import FIELD, OWN_WORK, PARTS
 from lensax.halos import concentration, mass_function
@@ -14,7 +14,7 @@ from lensax.halos import concentration, mass_function
 
 def public_parts():
     """Concrete public classes of what models are made of, and the words that choose tabulated models."""
-    for module in (mass, light, halos):
+    for module in (mass, light, halos, inversion):
         for name in module.__all__:
             kind = getattr(module, name)
             if inspect.isclass(kind) and issubclass(kind, eqx.Module) and not inspect.isabstract(kind):

@@ -83,6 +83,17 @@ PARTS: dict[str, tuple[str, ...]] = {
     "diemer19": ("Diemer2019",),
     "duffy08": ("Duffy2008",),
     "FITS": ("Astropy2022",),
+    "GaussianBasis": ("Emsellem1994", "Cappellari2002"),
+    "Pixelization": ("Warren2003", "Suyu2006", "Portugal1994"),
+    "Constant": ("Suyu2006",),
+    "Curvature": ("Suyu2006",),
+    "Zeroth": ("Suyu2006",),
+    "Adaptive": ("Nightingale2015", "Nightingale2018"),
+    "Matern": ("Vernardos2022",),
+    "GaussianKernel": ("Vernardos2022",),
+    "CorrelatedNoise": ("Vecchia1988",),
+    "Evidence": ("Suyu2006",),
+    "Taps": ("deBoor1978",),
 }
 """The papers of every part that stands on one."""
 
@@ -90,7 +101,9 @@ OWN_WORK = frozenset({
     "ExternalShear", "MassSheet", "PointMass", "Gaussian", "CDM", "SIDM", "Cylinder", "LensedCone", "DeflectedAxis",
     "EqualRedshift", "EqualComoving", "ThinSlices", "UniformDisc", "CoredNFWDisc", "Host", "ConcentrationTides",
     "FieldTides", "MeanDensityTruncation", "VirialTruncation", "NoTruncation", "Concentration", "MassFunction",
-    "LineOfSight", "HaloCatalogue", "power_law",
+    "LineOfSight", "HaloCatalogue", "power_law", "ProfileBasis", "Sky", "PointSources", "AdaptiveMesh", "UniformMesh",
+    "PlacedMesh", "KernelCDF", "LinearTransform", "UniformAmplitude", "BrightnessAmplitude", "MoffatAmplitude",
+    "BrightnessMap", "IndependentNoise", "Observation", "System", "Reconstruction",
 })  # fmt: skip
 """Parts that stand on no paper of others, or whose papers follow from a word of the configuration."""
 

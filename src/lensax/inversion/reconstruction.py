@@ -1,0 +1,157 @@
+"""What an inversion found: the source, the images, and how well they are known."""
+
+from collections.abc import Sequence
+from typing import Any, final
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jax.scipy.linalg import cho_solve
+
+from lensax._types import Array, Float, Scalar
+from lensax.inversion.amplitude import BrightnessMap
+from lensax.inversion.evidence import Evidence
+from lensax.inversion.mesh import Mesh, PlacedMesh
+from lensax.inversion.system import Observation, System, observe_rays, white_columns
+
+__all__ = ["Reconstruction", "reconstruct"]
+
+
+@final
+class Reconstruction(eqx.Module):
+    """A source, the linear light and the model of an image.
+
+    Images are (n_y, n_x) in electrons / s / pixel and 0 outside of the mask.
+
+    Attributes:
+        evidence: all terms, and the solution with its certificate.
+        mesh: where the source's coefficients stand.
+        coefficients: of the source, electrons / s / arcsec^2, (n_cells,); not its values at cell centres.
+        amplitudes: of the linear light.
+        source_light: the lensed source as the telescope sees it.
+        light_image: the linear light.
+        residual: data minus model.
+        normalized_residual: the same, white: of unit variance and independent where the model is right.
+        light_components: every component of the linear light at its amplitude, (components, n_y, n_x).
+        covariance: of coefficients and amplitudes without the bounds, `(F + H)^-1`.
+        n_effective: number of coefficients of the source that the data determine, `tr[F (F + H)^-1]`.
+        n_pixels: pixels of the mask.
+        data_support: diagonal of F: how strongly the data see a coefficient.
+    """
+
+    evidence: Evidence
+    mesh: PlacedMesh
+    coefficients: Float[Array, " cells"]
+    amplitudes: Float[Array, " components"]
+    source_light: Float[Array, "n_y n_x"]
+    light_image: Float[Array, "n_y n_x"]
+    residual: Float[Array, "n_y n_x"]
+    normalized_residual: Float[Array, "n_y n_x"]
+    light_components: Float[Array, "components n_y n_x"]
+    covariance: Float[Array, "n n"]
+    n_effective: Scalar
+    data_support: Float[Array, " cells"]
+    n_pixels: int = eqx.field(static=True)
+
+    @property
+    def log_evidence(self) -> Scalar:
+        """ln E."""
+        return self.evidence.log_evidence
+
+    @property
+    def chi_squared(self) -> Scalar:
+        """`|d - A s|^2` of the white data."""
+        return self.evidence.chi_squared
+
+    @property
+    def reduced_chi_squared(self) -> Scalar:
+        """Chi-squared over the pixels that are left when each effective coefficient has used up one."""
+        return self.evidence.chi_squared / (self.n_pixels - self.n_effective - self.amplitudes.size)
+
+    @property
+    def model_image(self) -> Float[Array, "n_y n_x"]:
+        """Lensed source and linear light."""
+        return self.source_light + self.light_image
+
+    def source_brightness(self, x: Float[Array, "*shape"], y: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
+        """The source in electrons / s / arcsec^2 at positions in the source plane, arcsec."""
+        return self.mesh.evaluate(self.coefficients, x, y)
+
+    def source_deviation(self, x: Float[Array, "*shape"], y: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
+        """The posterior deviation of `source_brightness` without the bounds."""
+        taps, n = self.mesh.taps(x, y), self.mesh.n_cells
+        index, weights = taps.index(), taps.weights()
+        inside = index < n
+        at = jnp.where(inside, index, 0)
+        known = jnp.where(inside, weights, 0.0)
+        variance = jnp.sum(
+            self.covariance[at[..., :, None], at[..., None, :]] * known[..., :, None] * known[..., None, :], (-2, -1)
+        )
+        positive = variance > 0
+        return jnp.where(positive, jnp.sqrt(jnp.where(positive, variance, 1.0)), 0.0)
+
+    def source_image(
+        self, shape: Sequence[int], extent: Sequence[float] | None = None, deviation: bool = False
+    ) -> Float[Array, "rows columns"]:
+        """An image of the source plane, electrons / s / arcsec^2.
+
+        Args:
+            shape: (rows, columns).
+            extent: (left, right, bottom, top) of its outer edges in arcsec; None shows the whole mesh.
+            deviation: the posterior deviation instead of the source.
+        """
+        left, right, bottom, top = self.extent if extent is None else extent
+        rows, columns = shape
+        x = left + (np.arange(columns) + 0.5) * ((right - left) / columns)
+        y = bottom + (np.arange(rows) + 0.5) * ((top - bottom) / rows)
+        what = self.source_deviation if deviation else self.source_brightness
+        return what(jnp.broadcast_to(x[None, :], (rows, columns)), jnp.broadcast_to(y[:, None], (rows, columns)))
+
+    @property
+    def extent(self) -> tuple[Any, Any, Any, Any]:
+        """(left, right, bottom, top) of the mesh in arcsec."""
+        ends = jnp.asarray([0.0, 1.0])
+        (left, right), (bottom, top) = self.mesh.along_x.inverse(ends), self.mesh.along_y.inverse(ends)
+        return left, right, bottom, top
+
+    def brightness_map(self, shape: Sequence[int] = (64, 64), extent: Sequence[float] | None = None) -> BrightnessMap:
+        """The source as a `BrightnessMap` from 0 to 1, with which a prior of the next fit can be scaled."""
+        edges = self.extent if extent is None else extent
+        return BrightnessMap(self.source_image(shape, edges), tuple(float(edge) for edge in edges))  # type: ignore[arg-type]
+
+
+@eqx.filter_jit
+def reconstruct(
+    mesh: Mesh, prior: Array, observation: Observation, lens: Any, light: Any, system: System, evidence: Evidence
+) -> Reconstruction:
+    """Draw the images of a solution."""
+    frame = observation.frame
+    placed, taps, lens_x, lens_y = observe_rays(observation, mesh, lens)
+    columns, _ = white_columns(observation, light, lens_x, lens_y)
+    n = placed.n_cells
+    source, amplitudes = evidence.coefficients[:n], evidence.coefficients[n:]
+    lensed = observation.blurred(taps.evaluate(source))
+    components = columns * amplitudes[:, None, None]
+    residual = observation.data - lensed - jnp.sum(components, 0)
+    total = system.curvature + prior
+    scale = 1 / jnp.sqrt(jnp.diag(total))
+    factor = lax.linalg.cholesky(total * scale[:, None] * scale[None, :])
+    covariance = (
+        cho_solve((factor, True), jnp.eye(factor.shape[0], dtype=factor.dtype)) * scale[:, None] * scale[None, :]
+    )
+    return Reconstruction(
+        evidence=evidence,
+        mesh=placed,
+        coefficients=source,
+        amplitudes=amplitudes,
+        source_light=frame.place(frame.inner(lensed)),
+        light_image=frame.place(frame.inner(jnp.sum(components, 0))),
+        residual=frame.place(frame.inner(residual)),
+        normalized_residual=frame.place(observation.white(residual[None])[0]),
+        light_components=frame.place(frame.inner(components)),
+        covariance=covariance,
+        n_effective=jnp.sum(system.curvature[:n] * covariance[:n]),
+        data_support=jnp.diag(system.curvature)[:n],
+        n_pixels=frame.n_masked,
+    )
