@@ -9,15 +9,20 @@ from lensax.mass.point import PointMass
 from lensax.mass.power_law import PowerLaw
 from lensax.mass.shear import ExternalShear
 from lensax.mass.sheet import MassSheet
+from lensax.mass.sidm import IsothermalCore, ParametricSIDM
+from lensax.mass.spherical import SphericalHalo
 from lensax.mass.truncated_nfw import projected_density, projected_mass, projected_potential
 
 __all__ = [
     "ExternalShear",
     "Halo",
+    "IsothermalCore",
     "MassProfile",
     "MassSheet",
+    "ParametricSIDM",
     "PointMass",
     "PowerLaw",
+    "SphericalHalo",
     "cored_nfw_mass",
     "nfw_mass",
     "projected_density",

@@ -1,37 +1,28 @@
 """The one halo family of lensax: NFW, truncated NFW, cored NFW and truncated cored NFW."""
 
-from collections.abc import Callable
-from typing import Any, final
+from typing import final
 
 import jax.numpy as jnp
 import numpy as np
 
 from lensax._types import Array, ArrayLike, Float, as_real, concrete, real
 from lensax.cosmology import FlatLambdaCDM
-from lensax.mass.base import MassProfile
+from lensax.mass.core_deficit import CoredLens
 from lensax.mass.cored_nfw import cored_nfw_mass
+from lensax.mass.far_field import truncated_total_mass
+from lensax.mass.spherical import SphericalHalo, require
 from lensax.mass.truncated_nfw import projected_density, projected_mass, projected_potential
 
 __all__ = ["Halo"]
 
-# Smallest radius in scale radii: closer to the centre the convergence of a cusp is that of this radius, not infinite.
-_SMALLEST_RADIUS = 1e-10
 # Core fraction up to which the accuracy of the profile's functions holds; it decays slowly beyond.
 _LARGEST_CORE = 3.0
 _OVERDENSITY = 200.0
-
-
-def _require(name: str, value: Any, valid: Callable[[np.ndarray], Any], expected: str) -> None:
-    """Refuse a concrete parameter that is not `valid`, naming the first such entry; traced ones cannot be looked at."""
-    known = concrete(value)
-    if known is not None and not np.all(valid(known)):
-        index = np.unravel_index(np.argmin(valid(known)), known.shape)
-        where = f" at index {tuple(map(int, index))}" if index else ""
-        raise ValueError(f"Halo: {name} must be {expected}, got {known[index]}{where}")
+_LENS = CoredLens(projected_density, projected_mass, projected_potential, truncated_total_mass)
 
 
 @final
-class Halo(MassProfile):
+class Halo(SphericalHalo):
     r"""A spherical dark-matter halo: a truncated cored NFW profile.
 
         rho = rho_s tau^2/(tau^2 + y^2) / [(y + f) (1 + y)^2],   y = r/r_s, f = r_c/r_s, tau = r_t/r_s
@@ -49,7 +40,7 @@ class Halo(MassProfile):
     1e-13 (convergence) in double precision; 7e-6 (deflection), 8e-6 (potential) and 1e-4 (convergence) in single, where
     NFW and truncated NFW halos reach 1e-6 (deflection, potential) and 1e-5 (convergence).
 
-    Arguments:
+    Args:
         kappa_s: `rho_s r_s / Sigma_cr`, the density scale in units of the critical surface density; may be negative.
         scale_radius: `r_s` in arcsec.
         truncation_radius: `r_t` in arcsec, infinite by default.
@@ -73,22 +64,30 @@ class Halo(MassProfile):
 
     def __check_init__(self) -> None:
         for name in ("kappa_s", "center_x", "center_y"):
-            _require(name, getattr(self, name), np.isfinite, "a finite number")
-        _require("scale_radius", self.scale_radius, lambda v: (v > 0) & np.isfinite(v), "a positive number of arcsec")
-        _require("truncation_radius", self.truncation_radius, lambda v: v > 0, "positive, in arcsec (or infinite)")
-        _require("core_radius", self.core_radius, lambda v: (v >= 0) & np.isfinite(v), "at least 0, in arcsec")
+            require("Halo", name, getattr(self, name), np.isfinite, "a finite number")
+        require(
+            "Halo", "scale_radius", self.scale_radius, lambda v: (v > 0) & np.isfinite(v), "a positive number of arcsec"
+        )
+        require(
+            "Halo", "truncation_radius", self.truncation_radius, lambda v: v > 0, "positive, in arcsec (or infinite)"
+        )
+        require("Halo", "core_radius", self.core_radius, lambda v: (v >= 0) & np.isfinite(v), "at least 0, in arcsec")
         core, scale = concrete(self.core_radius), concrete(self.scale_radius)
         if core is not None and scale is not None:
             fraction = core / scale
-            _require("core_radius / scale_radius", fraction, lambda v: v <= _LARGEST_CORE, f"at most {_LARGEST_CORE}")
+            require(
+                "Halo", "core_radius / scale_radius", fraction, lambda v: v <= _LARGEST_CORE, f"at most {_LARGEST_CORE}"
+            )
 
-    def _scaled(self, x: Array, y: Array) -> tuple[Array, Array, Array, Array, Array]:
-        """Offset in scale radii, its length, core fraction and truncation in scale radii."""
-        dx, dy = (x - self.center_x) / self.scale_radius, (y - self.center_y) / self.scale_radius
-        radius = jnp.sqrt(jnp.maximum(dx * dx + dy * dy, _SMALLEST_RADIUS**2))
-        truncated = self.truncation_radius < jnp.inf
-        tau = jnp.where(truncated, self.truncation_radius, self.scale_radius) / self.scale_radius
-        return dx, dy, radius, self.core_radius / self.scale_radius, jnp.where(truncated, tau, jnp.inf)
+    @property
+    def lens(self) -> CoredLens:
+        """The closed forms of truncated_nfw.py."""
+        return _LENS
+
+    @property
+    def core_fraction(self) -> Float[Array, "..."]:
+        """`f = r_c/r_s`."""
+        return self.core_radius / self.scale_radius
 
     @classmethod
     def from_mass(
@@ -110,7 +109,7 @@ class Halo(MassProfile):
 
         The mass is that of the untruncated (cored) halo inside r_200; a truncation removes some of it.
 
-        Arguments:
+        Args:
             mass: M200c in Msun.
             concentration: `c = r_200/r_s`.
             redshift: redshift of the halo.
@@ -130,9 +129,9 @@ class Halo(MassProfile):
         arguments = (mass, concentration, redshift, source_redshift, truncation, core_fraction, center_x, center_y)
         values = jnp.broadcast_arrays(*(jnp.asarray(as_real(value)) for value in arguments))
         mass, concentration, redshift, source_redshift, truncation, core_fraction, center_x, center_y = values
-        _require("mass", mass, lambda v: (v > 0) & np.isfinite(v), "a positive number of Msun")
-        _require("concentration", concentration, lambda v: (v > 0) & np.isfinite(v), "a positive number")
-        _require("core_fraction", core_fraction, lambda v: (v >= 0) & np.isfinite(v), "a number of at least 0")
+        require("Halo", "mass", mass, lambda v: (v > 0) & np.isfinite(v), "a positive number of Msun")
+        require("Halo", "concentration", concentration, lambda v: (v > 0) & np.isfinite(v), "a positive number")
+        require("Halo", "core_fraction", core_fraction, lambda v: (v >= 0) & np.isfinite(v), "a number of at least 0")
         virial_radius = jnp.cbrt(mass / (4.0 / 3.0 * np.pi * _OVERDENSITY * cosmology.critical_density(redshift)))
         scale_radius = virial_radius / concentration
         # M / r_s^2 and not M / r_s^3 first: both factors stay within the range of single precision.
@@ -140,18 +139,3 @@ class Halo(MassProfile):
         kappa_s = surface_density / cosmology.critical_surface_density(redshift, source_redshift)
         scale_radius = scale_radius / cosmology.kpc_per_arcsec(redshift)
         return cls(kappa_s, scale_radius, truncation, core_fraction * scale_radius, center_x, center_y)
-
-    def deflection(
-        self, x: Float[Array, "*shape"], y: Float[Array, "*shape"]
-    ) -> tuple[Float[Array, "*shape"], Float[Array, "*shape"]]:
-        dx, dy, radius, core_fraction, tau = self._scaled(x, y)
-        slope = 4.0 * self.kappa_s * self.scale_radius * (projected_mass(radius, core_fraction, tau) / radius / radius)
-        return slope * dx, slope * dy
-
-    def convergence(self, x: Float[Array, "*shape"], y: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
-        _, _, radius, core_fraction, tau = self._scaled(x, y)
-        return 2.0 * self.kappa_s * projected_density(radius, core_fraction, tau)
-
-    def potential(self, x: Float[Array, "*shape"], y: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
-        _, _, radius, core_fraction, tau = self._scaled(x, y)
-        return 4.0 * self.kappa_s * self.scale_radius**2 * projected_potential(radius, core_fraction, tau)

@@ -230,7 +230,7 @@ def _assemble(
     return jnp.where(distant, far(jnp.where(distant, x, start), f, tau), total)
 
 
-def _with_radial_slope(slope: Callable[[Array, Array, Array], Array]) -> Callable[[Callable[..., Array]], Callable]:
+def with_radial_slope(slope: Callable[[Array, Array, Array], Array]) -> Callable[[Callable[..., Array]], Callable]:
     """Give a function of (x, f, tau) its slope in x, which is simpler than the sum of the slopes of its pieces."""
 
     def decorate(function: Callable[..., Array]) -> Callable[..., Array]:
@@ -271,7 +271,7 @@ def projected_density(
 
 
 @jax.jit
-@_with_radial_slope(lambda x, f, tau: x * projected_density(x, f, tau))
+@with_radial_slope(lambda x, f, tau: x * projected_density(x, f, tau))
 def projected_mass(
     x: Float[Array, "..."], core_fraction: Float[Array, "..."], tau: Float[Array, "..."]
 ) -> Float[Array, "..."]:
@@ -288,7 +288,7 @@ def projected_mass(
 
 
 @jax.jit
-@_with_radial_slope(lambda x, f, tau: projected_mass(x, f, tau) / x)
+@with_radial_slope(lambda x, f, tau: projected_mass(x, f, tau) / x)
 def projected_potential(
     x: Float[Array, "..."], core_fraction: Float[Array, "..."], tau: Float[Array, "..."]
 ) -> Float[Array, "..."]:

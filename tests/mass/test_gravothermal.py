@@ -7,8 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from lensax.cosmology import Planck15
-from lensax.halos import gravothermal
 from lensax.halos.scales import log_characteristic_density, log_virial_radius
+from lensax.mass import gravothermal
 
 
 def test_evolution_of_the_published_fit():
