@@ -38,9 +38,11 @@ PEERS = {
         (3, 11), ("paltax==1.0.1", "jax", "jaxlib", "ml_dtypes", "numpy", "opt_einsum", "scipy"), ("--no-deps",)
     ),
     "autolens": Peer((3, 12), ("autolens==2026.10.26.1",)),
+    # pyHalo names no dependencies of its own.
+    "pyhalo": Peer((3, 11), ("pyHalo==1.5.2", "lenstronomy==1.14.2", "colossus==1.4.0", "mcfit", "h5py", "numba")),
 }
 # lensax itself with the codes that its bridges read, for `make test-peers`.
-TESTS = Peer((3, 12), ("-e", ".[dev,lenstronomy,autolens]"))
+TESTS = Peer((3, 12), ("-e", ".[dev,lenstronomy,autolens,pyhalo]"))
 
 
 def interpreter(oldest: tuple[int, int]) -> str | None:
