@@ -10,7 +10,7 @@ import lensax as lx
 
 al = pytest.importorskip("autolens", reason="PyAutoLens is not installed; `make test-peers` runs these tests")
 
-from lensax.interop.autolens import from_tracer  # noqa: E402
+from lensax.interop.autolens import from_galaxies, from_tracer, to_galaxies  # noqa: E402
 
 LENS, SOURCE = 0.5, 1.5
 
@@ -115,3 +115,54 @@ def test_lens_redshift_is_needed_without_a_macro_profile() -> None:
         from_tracer(al.Tracer([halo, source]), pixel_scale=0.1)
     scene = from_tracer(al.Tracer([halo, source]), pixel_scale=0.1, lens_redshift=0.5)
     np.testing.assert_allclose(scene.planes.redshifts, [0.3, 0.5])
+
+
+@pytest.fixture(scope="module")
+def catalogue() -> tuple[Any, Any]:
+    """Halos of every kind that PyAutoLens has, an empty plane, sheets, and room to spare."""
+    planes = lx.raytrace.Planes([0.2, 0.5, 0.9, 1.2], LENS, SOURCE, lx.cosmology.Planck15)
+    random = np.random.default_rng(8)
+    n = 9
+    table = {
+        "redshift": random.choice([0.2, 0.5, 1.2], n),
+        "center_x": random.uniform(-2, 2, n),
+        "center_y": random.uniform(-2, 2, n),
+        "kappa_s": random.uniform(1e-3, 1e-2, n),
+        "scale_radius": random.uniform(0.02, 0.2, n),
+        "truncation_radius": np.where(np.arange(n) < 5, random.uniform(0.1, 1, n), np.inf),
+        "core_radius": np.where(np.arange(n) > 6, 0.01, 0.0),
+    }
+    return lx.halos.HaloCatalogue.from_table(table, planes, slots=7, sheets=[0.0, -1e-2, -3e-3, 0.0]), planes
+
+
+def test_catalogue_and_galaxies_are_the_same_thing(catalogue: tuple[Any, Any]) -> None:
+    first, planes = catalogue
+    galaxies = to_galaxies(first, planes)
+    assert sum("sheet" in vars(galaxy) for galaxy in galaxies) == 2
+    again = from_galaxies(galaxies, planes, slots=7)
+    for name in ("kappa_s", "scale_radius", "truncation_radius", "core_radius", "center_x", "center_y"):
+        np.testing.assert_array_equal(getattr(again.halos, name), getattr(first.halos, name))
+    np.testing.assert_array_equal(again.sheets, first.sheets)
+
+
+def test_galaxies_deflect_as_the_catalogue(catalogue: tuple[Any, Any], rays: tuple[np.ndarray, np.ndarray]) -> None:
+    first, planes = catalogue
+    x, y = rays
+    tracer = al.Tracer([*to_galaxies(first, planes), al.Galaxy(redshift=SOURCE)], cosmology=al.cosmo.Planck15())
+    theirs = np.asarray(tracer.traced_grid_2d_list_from(al.Grid2DIrregular(np.stack([y, x], -1)))[-1].array)
+    trace = lx.raytrace.Direct().trace_at(lx.Scene(planes, (), first), jnp.asarray(x), jnp.asarray(y))
+    np.testing.assert_allclose(trace.source_x, theirs[:, 1], rtol=0, atol=5e-8)
+    np.testing.assert_allclose(trace.source_y, theirs[:, 0], rtol=0, atol=5e-8)
+
+
+def test_galaxies_that_are_more_than_halos_are_refused(catalogue: tuple[Any, Any]) -> None:
+    _, planes = catalogue
+    for profile, name in ((al.mp.Isothermal(), "Isothermal"), (al.lp.Sersic(), "Sersic")):
+        with pytest.raises(ValueError, match=rf"redshift 0\.5: extra \({name}\) has no place in a HaloCatalogue"):
+            from_galaxies([al.Galaxy(redshift=LENS, extra=profile)], planes)
+    with pytest.raises(ValueError, match=r"redshift = 0\.6 is on no plane"):
+        from_galaxies([al.Galaxy(redshift=0.6, sheet=al.mp.MassSheet(kappa=0.1))], planes)
+    table = {"redshift": [0.5], "center_x": [0.0], "center_y": [0.0], "kappa_s": [0.01], "scale_radius": [0.1]}
+    both = lx.halos.HaloCatalogue.from_table({**table, "truncation_radius": [1.0], "core_radius": [0.05]}, planes)
+    with pytest.raises(ValueError, match=r"halo 0: core_radius = 0\.05 and truncation_radius = 1"):
+        to_galaxies(both, planes)

@@ -1,13 +1,14 @@
-"""A PyAutoLens `Tracer` as a scene."""
+"""A PyAutoLens `Tracer` as a scene, and halo catalogues as galaxies of PyAutoLens."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from lensax.cosmology import FlatLambdaCDM
 from lensax.halos import HaloCatalogue
+from lensax.halos.table import COLUMNS, RowLabels, plane_of
 from lensax.light import CoredSersic, Gaussian, LightProfile, Sersic
 from lensax.mass import ExternalShear, MassProfile, MassSheet, PointMass, PowerLaw
 from lensax.raytrace import Planes
@@ -16,7 +17,7 @@ from lensax.scene import Scene
 if TYPE_CHECKING:
     import autolens
 
-__all__ = ["from_tracer"]
+__all__ = ["from_galaxies", "from_tracer", "to_galaxies"]
 
 
 def from_tracer(
@@ -49,7 +50,7 @@ def from_tracer(
     macro: list[tuple[float, str, MassProfile]] = []
     sheets: list[tuple[float, float]] = []
     lights: list[tuple[float, str, LightProfile]] = []
-    for z, name, profile in _profiles(tracer):
+    for z, name, profile in _profiles((*tracer.galaxies, *tracer.fields)):
         place = f"galaxy at redshift {z:g}: {name} ({type(profile).__name__})"
         light = _light(profile, pixel_scale, place)
         if light is not None:
@@ -94,14 +95,97 @@ def from_tracer(
     )
 
 
+def from_galaxies(galaxies: "Sequence[autolens.Galaxy]", planes: Planes, *, slots: int | None = None) -> HaloCatalogue:
+    """A catalogue from galaxies that hold NFWSph, NFWTruncatedSph, cNFWSph halos and MassSheets, and nothing else.
+
+    Args:
+        galaxies: each at the redshift of one of the planes within 1e-6.
+        planes: the lens planes; the halos' convergences are scaled to their source.
+        slots: halos per plane that there is room for; by default what the galaxies need.
+
+    Raises:
+        ValueError: another profile, with its galaxy's redshift, its name and its class, or a redshift on no plane.
+        ImportError: PyAutoLens is not installed.
+    """
+    table: dict[str, list[float]] = {name: [] for name in ("redshift", *_HALO_COLUMNS)}
+    sheets = np.zeros(planes.n_planes)
+    redshifts = np.asarray(planes.redshifts)
+    for z, name, profile in _profiles(galaxies):
+        place = f"galaxy at redshift {z:g}: {name} ({type(profile).__name__})"
+        _append_halo(table, z, profile, place, sheets, redshifts)
+    return HaloCatalogue.from_table({k: np.array(v) for k, v in table.items()}, planes, slots=slots, sheets=sheets)
+
+
+def _append_halo(
+    table: dict[str, list[float]], z: float, profile: Any, place: str, sheets: np.ndarray, redshifts: np.ndarray
+) -> None:
+    """Add a halo to the table, or a sheet to its plane."""
+    halo = _halo(profile)
+    if halo is not None:
+        for column, value in zip(table, (z, *halo)):
+            table[column].append(float(value))
+        return
+    deflector = None if isinstance(profile, _module().LightProfile) else _macro(profile, place)
+    if not isinstance(deflector, MassSheet):
+        raise ValueError(f"{place} has no place in a HaloCatalogue, which holds spherical NFW halos and mass sheets")
+    sheets[plane_of(np.array([z]), redshifts, RowLabels())[0]] += float(deflector.kappa)
+
+
+def to_galaxies(catalogue: HaloCatalogue, planes: Planes) -> "list[autolens.Galaxy]":
+    """A catalogue as galaxies, one for each plane that holds something; `from_galaxies` restores it exactly.
+
+    Halos become NFWTruncatedSph, NFWSph or cNFWSph called halo_0, halo_1, ... and the sheet a MassSheet.
+
+    Args:
+        catalogue: one catalogue, not a batch.
+        planes: its planes.
+
+    Raises:
+        ValueError: planes of another number, a catalogue that has overflowed, a halo with a core and a truncation,
+            which PyAutoLens does not have.
+        ImportError: PyAutoLens is not installed.
+    """
+    al = _module()
+    rows = catalogue.to_table(planes)
+    halos: dict[float, list[Any]] = {}
+    for row in range(len(rows)):
+        z, x, y, kappa_s, scale, cut, core = (float(rows[name][row]) for name in COLUMNS)
+        if core > 0 and math.isfinite(cut):
+            raise ValueError(
+                f"halo {row}: core_radius = {core:g} and truncation_radius = {cut:g}, "
+                "but PyAutoLens has no truncated cored NFW"
+            )
+        if core > 0:
+            halo = al.mp.cNFWSph((y, x), kappa_s, scale, core)
+        elif math.isfinite(cut):
+            halo = al.mp.NFWTruncatedSph((y, x), kappa_s, scale, cut)
+        else:
+            halo = al.mp.NFWSph((y, x), kappa_s, scale)
+        halos.setdefault(z, []).append(halo)
+    galaxies = []
+    for z, kappa in zip(np.asarray(planes.redshifts, float), np.asarray(catalogue.sheets, float)):
+        profiles = {f"halo_{index}": halo for index, halo in enumerate(halos.get(float(z), []))}
+        if kappa != 0:
+            profiles["sheet"] = al.mp.MassSheet(kappa=float(kappa))
+        if profiles:
+            galaxies.append(al.Galaxy(redshift=float(z), **profiles))
+    return galaxies
+
+
+def _module() -> Any:
+    import autolens
+
+    return autolens
+
+
 _HALO_COLUMNS = ("kappa_s", "scale_radius", "truncation_radius", "core_radius", "center_x", "center_y")
 
 
-def _profiles(tracer: Any) -> Iterator[tuple[float, str, Any]]:
+def _profiles(members: Any) -> Iterator[tuple[float, str, Any]]:
     """(redshift, name, profile) of everything that galaxies and fields hold."""
     from autogalaxy.profiles.geometry_profiles import GeometryProfile
 
-    for member in (*tracer.galaxies, *tracer.fields):
+    for member in members:
         z = float(member.redshift)
         for name, value in vars(member).items():
             if isinstance(value, GeometryProfile):

@@ -77,14 +77,15 @@ def graph(figure: Any, place: tuple[float, float, float, float], x: str, y: str)
     return axes
 
 
-def poisson_bands(axes: Any, edges: np.ndarray, mean: np.ndarray) -> None:
-    """Expected numbers as steps, with what 68% and 95% of Poisson draws keep to."""
+def poisson_bands(axes: Any, edges: np.ndarray, mean: np.ndarray) -> float:
+    """Expected numbers as steps, with what 68% and 95% of Poisson draws keep to; returns the highest of these."""
     from scipy.stats import poisson
 
     for chance, alpha in ((0.95, 0.16), (0.68, 0.28)):
         low, high = (poisson.ppf(0.5 + side * chance / 2, mean) for side in (-1, 1))
         axes.stairs(high, edges, baseline=low, fill=True, color=EXPECTED, alpha=alpha, linewidth=0)
     axes.stairs(mean, edges, color=EXPECTED, linewidth=1.2, label="expected", baseline=None)
+    return float(poisson.ppf(0.975, mean).max())
 
 
 def count_axis(axes: Any, largest: float) -> None:
@@ -92,38 +93,41 @@ def count_axis(axes: Any, largest: float) -> None:
     from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
     axes.set_yscale("symlog", linthresh=1.0, linscale=0.5)
-    axes.set_ylim(-0.08, max(2.0, 1.8 * largest))
-    decades = [0, *(10**n for n in range(8) if 10**n <= 1.8 * max(largest, 1))]
-    axes.yaxis.set_major_locator(FixedLocator(decades))
+    top = max(2.0, 1.5 * largest)
+    axes.set_ylim(-0.08, top)
+    steps = (1, 2, 5) if top < 60 else (1,)
+    ticks = [0, *(step * 10**n for n in range(8) for step in steps if step * 10**n <= top)]
+    axes.yaxis.set_major_locator(FixedLocator(ticks))
     axes.yaxis.set_minor_locator(NullLocator())
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
 
 
-def legend(axes: Any, where: str) -> None:
-    """The names of what is drawn."""
-    axes.legend(loc=where, fontsize=7.5, frameon=False, labelcolor=INK, handlelength=1.4, borderaxespad=0.6)
+def legend(axes: Any, where: str, top: float = 1.0) -> None:
+    """The names of what is drawn, in a corner of the axes or below `top`."""
+    axes.legend(loc=where, fontsize=7.5, frameon=False, labelcolor=INK, handlelength=1.4, borderaxespad=0.6,
+                bbox_to_anchor=(0.0, 0.0, 1.0, top))  # fmt: skip
 
 
 def show_masses(axes: Any, kind: HaloStatistics) -> None:
     """Numbers in bins of mass."""
     middle = 0.5 * (kind.edges[1:] + kind.edges[:-1])
-    poisson_bands(axes, kind.edges, kind.expected)
+    highest = poisson_bands(axes, kind.edges, kind.expected)
     axes.plot(middle, kind.drawn, "o", color=DRAWN, markersize=4, label="drawn", clip_on=False)
-    count_axis(axes, float(max(kind.expected.max(), kind.drawn.max())))
+    count_axis(axes, max(highest, float(kind.drawn.max())))
     axes.set_xlim(kind.edges[0], kind.edges[-1])
     numbers = f"{kind.drawn.sum():.0f} drawn, {kind.expected.sum():.1f} expected"
     axes.text(0.965, 0.945, numbers, transform=axes.transAxes, ha="right", va="top", fontsize=7.5, color=INK)
-    legend(axes, "lower left")
+    legend(axes, "upper right", 0.92)
 
 
 def show_planes(axes: Any, found: PopulationStatistics) -> None:
     """Numbers on the planes, each over the stretch of redshift that the plane stands for."""
-    poisson_bands(axes, found.edges, found.expected)
+    highest = poisson_bands(axes, found.edges, found.expected)
     size = 4 if len(found.redshifts) <= 20 else 2
     axes.plot(found.redshifts, found.drawn, "o", color=DRAWN, markersize=size, label="drawn", clip_on=False)
     axes.axvline(found.redshifts[found.lens_index], color=FAINT, linewidth=0.7, linestyle=":", label="lens plane")
     axes.set_xlim(0.0, found.edges[-1])
-    axes.set_ylim(0.0, 1.18 * max(float(found.drawn.max()), float(found.expected.max()) + 2, 1.0))
+    axes.set_ylim(0.0, 1.08 * max(float(found.drawn.max()), highest, 1.0))
     legend(axes, "upper left")
     axes.text(0.975, 0.03, NOTE, transform=axes.transAxes, ha="right", fontsize=7, color=FAINT)
 
