@@ -188,7 +188,7 @@ def test_foreign_and_unwritable_folders(toy, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr("lensax.campaign.store.Path.mkdir", refuse)
         assert_one_line(lensax(*command, "sealed/made"), 2, "sealed/made: Permission denied")
-        patch.setattr("lensax.campaign.run.os.access", lambda place, mode: False)
+        patch.setattr("lensax.campaign.space.os.access", lambda place, mode: False)
         assert_one_line(lensax(*command, "sealed/made"), 2, "cannot be written to")
     assert listing(".") == before
 
@@ -235,7 +235,7 @@ def test_what_goes_wrong_inside_is_one_line_unless_debug(toy, monkeypatch):
 def test_help_shows_examples():
     whole = lensax("--help")
     assert whole.exit_code == 0
-    for command in ("simulate", "preview", "inspect", "info", "cite"):
+    for command in ("simulate", "preview", "inspect", "row", "info", "cite"):
         assert command in whole.stdout
         result = lensax(command, "--help")
         assert result.exit_code == 0
@@ -340,8 +340,9 @@ def test_preview_draws_a_real_model(tiny, monkeypatch):
     result = lensax("preview", "tiny.yaml", "--seed", 3, "--row", 1, "--out", "row.png")
     assert result.exit_code == 0, result.output
     assert "lens.mass.PowerLaw.einstein_radius = " in result.stdout
-    assert "preview: row.png" in result.stdout
-    assert imread("row.png").std() > 0.1
+    for name in ("row.png", "row_planes.png", "row_population.png"):
+        assert f"preview: {name}" in result.stdout
+        assert imread(name).std() > 0.1
 
 
 @pytest.mark.slow
@@ -393,6 +394,8 @@ def test_a_signal_finishes_the_shard_in_hand(tmp_path, number):
         str(tmp_path / "made"),
         "--shard-size",
         "16",
+        "--batch-size",
+        "1",
     ]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         for _ in range(4):

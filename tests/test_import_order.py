@@ -38,7 +38,11 @@ ORDER = [
 
 # (importing part, imported part, function): reading YAML is the one place where a model, or a store that holds the YAML
 # of one, looks below itself.
-EXCEPTIONS = {("simulate", "config", "from_yaml"), ("campaign", "config", "stored_instrument")}
+EXCEPTIONS = {
+    ("simulate", "config", "from_yaml"),
+    ("campaign", "config", "stored_instrument"),
+    ("campaign", "config", "stored_model"),
+}
 
 # What simulating does not need: storage, catalogues, the command line, pictures, other codes.
 HEAVY = [

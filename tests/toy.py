@@ -18,6 +18,8 @@ NAMES = ("lens.mass.PowerLaw.einstein_radius", "blob.center_x")
 
 class Diagnostics(NamedTuple):
     error_estimate: Any
+    pairs: Any
+    capacity: Any
     overflow: Any
     halos_per_plane: Any
 
@@ -85,20 +87,43 @@ class Configuration:
 
 
 class ToyModel(eqx.Module):
-    """Rings of Gaussian light; rows in `overflow` and `broken` (by their theta) are flagged or hold a NaN."""
+    """Rings of Gaussian light whose rows go wrong by their theta, the radius of the ring.
+
+    Above `overflow_above` a row lacks halos, and has room for them where slots may be doubled (`most_slots`); above
+    `crowded_above` the tracer lacks room, above `broken_above` the image holds a NaN, above `raising_above` it raises.
+    """
 
     prior: Prior
     simulator: Simulator
     recipe: None
     overflow_above: float = 10.0
     broken_above: float = 10.0
+    crowded_above: float = 10.0
+    raising_above: float = 10.0
+    slots: int = eqx.field(static=True, default=1)
+    most_slots: int = eqx.field(static=True, default=1)
+    capacity: int = eqx.field(static=True, default=10)
 
-    def __init__(self, shape=(8, 10), names=NAMES, overflow_above=10.0, broken_above=10.0):
+    def __init__(
+        self,
+        shape=(8, 10),
+        names=NAMES,
+        overflow_above=10.0,
+        broken_above=10.0,
+        crowded_above=10.0,
+        raising_above=10.0,
+        slots=1,
+        most_slots=1,
+        capacity=10,
+    ):
         self.prior = Prior(names)
         self.recipe = None
         self.simulator = Simulator(Instrument(Grid(shape, 0.1)), Tracer())
         self.overflow_above = overflow_above
         self.broken_above = broken_above
+        self.crowded_above = crowded_above
+        self.raising_above = raising_above
+        self.slots, self.most_slots, self.capacity = slots, most_slots, capacity
 
     @property
     def configuration(self):
@@ -107,7 +132,21 @@ class ToyModel(eqx.Module):
     def scene(self, theta, key):
         return Scene(theta[self.prior.names[0]] if self.prior.names else jnp.ones(()), halos=True)
 
-    def batch_both(self, theta, keys, micro_batch=None):
+    def with_more_pairs(self):
+        return self._with(capacity=2 * self.capacity)
+
+    def with_more_slots(self):
+        return self if self.slots >= self.most_slots else self._with(slots=2 * self.slots)
+
+    def _with(self, **changes):
+        kept = ("overflow_above", "broken_above", "crowded_above", "raising_above", "slots", "most_slots", "capacity")
+        values = {name: getattr(self, name) for name in kept} | changes
+        return ToyModel(self.simulator.instrument.grid.shape, self.prior.names, **values)
+
+    def batch_both(self, theta, keys, micro_batch=None, enlarge=True):
+        raises = self.raising_above < 10.0 and not isinstance(keys, jax.core.Tracer)
+        if raises and (theta[self.prior.names[0]] > self.raising_above).any():
+            raise ArithmeticError("the ring is too large")
         return _both(self, theta, keys)
 
     @eqx.filter_jit
@@ -117,7 +156,10 @@ class ToyModel(eqx.Module):
         noiseless = jnp.where(radius > self.broken_above, jnp.nan, noiseless)
         noisy = noiseless + 0.1 * jax.random.normal(key, noiseless.shape)
         halos = jax.random.randint(key, (3,), 0, 20)
-        return Seen(noiseless, noisy, Diagnostics(0.001 * radius, radius > self.overflow_above, halos))
+        pairs = jnp.where(radius > self.crowded_above, 35, 5)
+        lacking = (radius > self.overflow_above) & (self.slots < 4)
+        found = Diagnostics(0.001 * radius, pairs, jnp.asarray(self.capacity), lacking | (pairs > self.capacity), halos)
+        return Seen(noiseless, noisy, found)
 
 
 @eqx.filter_jit

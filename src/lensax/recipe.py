@@ -1,5 +1,6 @@
 """From theta to a scene."""
 
+import dataclasses
 from collections.abc import Mapping
 from typing import Any, final
 
@@ -96,6 +97,12 @@ class Recipe(eqx.Module):
             source=tuple(ingredient.make(values) for ingredient in self.source),
             lens_light=tuple(ingredient.make(values) for ingredient in self.lens_light),
         )
+
+    def enlarged(self) -> "Recipe":
+        """The same recipe with twice the slots for halos, which it fills with the same halos; itself without any."""
+        if self.population is None:
+            return self
+        return dataclasses.replace(self, population=self.population.enlarged())
 
     def planes(self, values: Mapping[str, Float[Array, ""]]) -> Planes:
         """The lens planes, given the value of every parameter."""

@@ -17,6 +17,7 @@ from lensax.instrument import Instrument
 from lensax.parameters import Prior
 from lensax.parameters.near import check_theta
 from lensax.raytrace import Diagnostics, Lattice, RayTracer
+from lensax.recipe import Recipe
 from lensax.scene import Scene
 
 if TYPE_CHECKING:
@@ -133,7 +134,15 @@ class ForwardModel(eqx.Module):
         """
         from lensax.config import load
 
-        configuration = load(path)
+        return cls.from_configuration(load(path))
+
+    @classmethod
+    def from_configuration(cls, configuration: "Configuration") -> "ForwardModel":
+        """The forward model that a configuration describes.
+
+        Raises:
+            lensax.config.ConfigError: with the line and the key of what is wrong.
+        """
         prior, recipe, simulator = configuration.build()
         return cls(prior, recipe, simulator, configuration)
 
@@ -164,13 +173,61 @@ class ForwardModel(eqx.Module):
         seen = self.batch_both(theta, keys, micro_batch)
         return _trusted(seen.noisy, seen.diagnostics)
 
-    def batch_both(self, theta: Mapping[str, Any], keys: Array, micro_batch: int | None = None) -> Observation:
-        """As `batch`, with noiseless images and diagnostics; rows that lack halos are returned and flagged."""
-        size = self.simulator._bytes_per_image(jnp.zeros(()).dtype)
+    def batch_both(
+        self, theta: Mapping[str, Any], keys: Array, micro_batch: int | None = None, enlarge: bool = True
+    ) -> Observation:
+        """As `batch`, with noiseless images and diagnostics; rows that lack halos are returned and flagged.
+
+        With `enlarge=False` rows for which the tracer lacked room are flagged too, instead of making all again.
+        """
+        size = self.bytes_per_image
         items = (self._checked(theta, batched=True), keys)
-        return _with_room(
-            lambda simulator: map_batch(_evaluate, (self.recipe, simulator), items, micro_batch, size), self.simulator
-        )
+
+        def run(simulator: Simulator) -> Observation:
+            return map_batch(_evaluate, (self.recipe, simulator), items, micro_batch, size)
+
+        return _with_room(run, self.simulator) if enlarge else run(self.simulator)
+
+    @property
+    def bytes_per_image(self) -> int:
+        """A generous estimate of the memory in which one image is made."""
+        return self.simulator._bytes_per_image(jnp.zeros(()).dtype)
+
+    def with_more_pairs(self) -> "ForwardModel":
+        """The same model with twice the room for the tracer's corrections; itself where its tracer needs none."""
+        tracer = self.simulator.tracer.enlarged()
+        if tracer == self.simulator.tracer:
+            return self
+        simulator = Simulator(self.simulator.instrument, tracer)
+        return ForwardModel(self.prior, self.recipe, simulator, self.configuration)
+
+    def calibrated(self, key: PRNGKeyArray, draws: int = 64) -> "ForwardModel":
+        """The same model with a tracer whose room suits its universes, as `Lattice.calibrated` finds from some draws.
+
+        An accelerator computes all the room there is, filled or not; on a CPU empty room costs next to nothing.
+
+        Args:
+            key: of the draws.
+            draws: universes.
+        """
+        tracer = self.simulator.tracer
+        if not isinstance(tracer, Lattice):
+            return self
+
+        def draw(key: PRNGKeyArray) -> Scene:
+            prior_key, row_key = jax.random.split(key)
+            return self.recipe(self.prior.sample(prior_key), row_key)
+
+        tracer = tracer.calibrated(draw, self.simulator.instrument.padded_grid, key, draws)
+        simulator = Simulator(self.simulator.instrument, tracer)
+        return ForwardModel(self.prior, self.recipe, simulator, self.configuration)
+
+    def with_more_slots(self) -> "ForwardModel":
+        """The same model with twice the slots for halos, filled with the same halos; itself where it draws none."""
+        recipe = self.recipe.enlarged() if isinstance(self.recipe, Recipe) else self.recipe
+        if recipe is self.recipe:
+            return self
+        return ForwardModel(self.prior, recipe, self.simulator, self.configuration)
 
     def stream(
         self,

@@ -15,7 +15,7 @@ import zarr
 from test_run import contents
 from toy import TEXT, toy_work
 
-from lensax.campaign import Campaign, CampaignRefused, Store, check
+from lensax.campaign import Campaign, CampaignDamaged, CampaignRefused, Store, check, restore_group
 from lensax.campaign.lock import holder, writer_lock
 
 TOY = Path(__file__).parents[1] / "toy.py"
@@ -43,7 +43,8 @@ def test_the_store_is_plain_zarr(original):
         *(f"c.{i}.0.0" for i in range(4)),
         "zarr.json",
     ]
-    assert not list((original / ".lensax").glob("drafts"))
+    assert not list((original / ".lensax" / "drafts").iterdir())
+    assert not list((original / ".lensax" / "leases").iterdir())
 
 
 def test_xarray_reads_it(original):
@@ -118,7 +119,7 @@ def test_metadata_of_an_array_is_checked(campaign):
     (campaign / "noisy" / "zarr.json").write_text(json.dumps({**described, "shape": [5, 8, 10]}))
     shutil.rmtree(campaign / "theta")
     report = check(Store(campaign))
-    assert report.metadata == ["noisy/zarr.json is missing or changed", "theta/zarr.json is missing or changed"]
+    assert report.metadata == ["noisy/zarr.json", "theta/zarr.json"]
     toy_work(campaign).run()
     assert check(Store(campaign)).is_good
     assert json.loads((campaign / "noisy" / "zarr.json").read_text()) == described
@@ -128,21 +129,11 @@ def test_metadata_of_an_array_is_checked(campaign):
 def test_a_damaged_group_is_not_taken_for_an_empty_folder(campaign, original, damage):
     damage(campaign / "zarr.json")
     before = contents(campaign)
-    with pytest.raises(CampaignRefused, match=r"zarr.json is missing or damaged; .*\.lensax/zarr.json is a copy"):
+    with pytest.raises(CampaignDamaged, match=r"zarr.json is missing or damaged; .* --repair restores it"):
         toy_work(campaign, seed=2)
     assert contents(campaign) == before
-    shutil.copy(campaign / ".lensax" / "zarr.json", campaign / "zarr.json")
+    assert restore_group(campaign) == ["zarr.json"]
     assert contents(campaign) == contents(original)
-
-
-def test_names_from_a_store_do_not_lead_out_of_its_folder(campaign):
-    path = campaign / "zarr.json"
-    metadata = json.loads(path.read_text())
-    entries = metadata["consolidated_metadata"]["metadata"]
-    entries["../../secret"] = entries["noisy"]
-    path.write_text(json.dumps(metadata))
-    assert "../../secret" not in Store(campaign).arrays
-    assert check(Store(campaign)).is_good
 
 
 def test_foreign_folders_are_refused_untouched(tmp_path):
@@ -165,8 +156,8 @@ def test_foreign_folders_are_refused_untouched(tmp_path):
 
 def test_a_newer_layout_is_refused(campaign):
     path = campaign / "zarr.json"
-    path.write_text(path.read_text().replace('"lensax_campaign": 1', '"lensax_campaign": 2'))
-    with pytest.raises(CampaignRefused, match="has layout 2, this lensax reads layout 1"):
+    path.write_text(path.read_text().replace('"lensax_campaign": 2', '"lensax_campaign": 3'))
+    with pytest.raises(CampaignRefused, match="has layout 3, this lensax reads layout 2"):
         Campaign(campaign)
 
 

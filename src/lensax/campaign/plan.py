@@ -4,12 +4,15 @@ import difflib
 from dataclasses import dataclass, fields
 from typing import Any
 
-from lensax.campaign.errors import CampaignRefused
+from lensax.campaign.errors import CampaignDamaged, CampaignRefused
 
-__all__ = ["IMAGES", "MAX_COUNT", "MAX_SEED", "Plan", "default_shard_size"]
+__all__ = ["IMAGES", "MAX_COUNT", "MAX_SEED", "TYPES", "Plan", "default_shard_size"]
 
 IMAGES = ("noiseless", "noisy")
 """The images that a campaign can keep, in the order in which they are stored."""
+
+TYPES = ("float16", "float32")
+"""The types in which images can be stored."""
 
 MAX_SEED = 2**32 - 1
 MAX_COUNT = 2**32
@@ -23,20 +26,21 @@ SHARD_BYTES = 2**24
 class Plan:
     """A campaign before its first row is made.
 
-    Arguments
-    ---------
-    configuration: the YAML text of the model.
-    configuration_hash: a hash of what the text and the files that it names mean; two texts that differ in
-        comments alone share it.
-    seed: of all random numbers, 0 to 2^32 - 1.
-    count: number of rows.
-    shard_size: rows in one file.
-    batch_size: rows simulated side by side, None for the model's choice; part of the plan because sums may be
-        ordered differently in programs compiled for other sizes.
-    keep: which of "noiseless" and "noisy" are stored.
-    precision: of the simulation, "float32" or "float64".
+    Args:
+        configuration: the YAML text of the model.
+        configuration_hash: a hash of what the text and the files that it names mean; two texts that differ in
+            comments alone share it.
+        seed: of all random numbers, 0 to 2^32 - 1.
+        count: number of rows.
+        shard_size: rows in one file.
+        batch_size: rows simulated side by side, None until it has been measured; part of the plan because sums may be
+            ordered differently in programs compiled for other sizes.
+        keep: which of "noiseless" and "noisy" are stored.
+        precision: of the simulation, "float32" or "float64".
+        dtype: of the stored images, "float16" or "float32".
 
-    Raises `CampaignRefused` for a number out of its range or an unknown image.
+    Raises:
+        CampaignRefused: a number out of its range, an unknown image or type.
     """
 
     configuration: str
@@ -47,6 +51,7 @@ class Plan:
     batch_size: int | None
     keep: tuple[str, ...] = IMAGES
     precision: str = "float32"
+    dtype: str = "float32"
 
     def __post_init__(self) -> None:
         _check_range("count", self.count, 1, MAX_COUNT)
@@ -58,6 +63,8 @@ class Plan:
         if unknown or not self.keep:
             found = unknown[0] if unknown else ""
             raise CampaignRefused(f"keep must name {' or '.join(IMAGES)} or both, found {found!r}")
+        if self.dtype not in TYPES:
+            raise CampaignRefused(f"dtype must be {' or '.join(TYPES)}, found {self.dtype!r}")
         object.__setattr__(self, "keep", tuple(name for name in IMAGES if name in self.keep))
         object.__setattr__(self, "shard_size", min(self.shard_size, self.count))
 
@@ -92,12 +99,12 @@ class Plan:
         values: dict[str, Any] = {}
         for field in fields(cls):
             value = attributes.get(field.name)
-            expected: Any = {"keep": list, "precision": str}.get(
+            expected: Any = {"keep": list, "precision": str, "dtype": str}.get(
                 field.name, str if field.name.startswith("configuration") else int
             )
             open_choice = value is None and field.name == "batch_size"
             if not (isinstance(value, expected) or open_choice) or isinstance(value, bool):
-                raise CampaignRefused(f"the campaign's metadata is damaged: {field.name} is {value!r}")
+                raise CampaignDamaged(f"the campaign's metadata is damaged: {field.name} is {value!r}")
             values[field.name] = value
         values["keep"] = tuple(str(name) for name in values["keep"])
         return cls(**values)

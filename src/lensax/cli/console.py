@@ -59,7 +59,7 @@ def working(text: str) -> Iterator[None]:
 
 
 @contextmanager
-def progress_bar(total: int, unit: str, waiting: str, doing: str) -> Iterator[Any]:
+def progress_bar(total: int, unit: str, waiting: str, doing: str, note: str = "") -> Iterator[Any]:
     """A progress bar with rate and time left (off a terminal: lines); the yielded function takes the units just done.
 
     Arguments
@@ -68,12 +68,13 @@ def progress_bar(total: int, unit: str, waiting: str, doing: str) -> Iterator[An
     unit: their name, in the plural.
     waiting: what happens before the first is done.
     doing: what happens then.
+    note: more about it, of interest once.
     """
     from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
     from rich.text import Text
 
     if not stderr().is_terminal:
-        yield log_progress(total, unit)
+        yield log_progress(total, unit, note)
         return
 
     class Rate(ProgressColumn):
@@ -94,19 +95,23 @@ def progress_bar(total: int, unit: str, waiting: str, doing: str) -> Iterator[An
         task = progress.add_task(waiting, total=total)
 
         def advance(done: int) -> None:
-            progress.update(task, description=doing)
+            progress.update(task, description=f"{doing}, {note}" if note else doing)
             progress.advance(task, done)
 
         yield advance
 
 
-def log_progress(total: int, unit: str, every: float = 60.0, clock: Callable[[], float] = time.monotonic) -> Any:
+def log_progress(
+    total: int, unit: str, note: str = "", every: float = 60.0, clock: Callable[[], float] = time.monotonic
+) -> Any:
     """Progress for a log file: a line now and then instead of a bar, the rate without what came before the first."""
     state = {"done": 0, "first": 0, "begin": 0.0, "said": clock()}
 
     def advance(done: int) -> None:
         now = clock()
         if not state["done"]:
+            if note:
+                say_note(note)
             state["first"], state["begin"] = done, now
         state["done"] += done
         seconds, counted = now - state["begin"], state["done"] - state["first"]

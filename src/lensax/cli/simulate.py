@@ -13,7 +13,7 @@ from lensax.cli.console import bytes_text, progress_bar, rows_text, say, say_err
 if TYPE_CHECKING:
     from lensax.campaign import Outcome, Work
 
-__all__ = ["simulate"]
+__all__ = ["orderly_stop", "simulate"]
 
 MONTAGE = "montage.png"
 MONTAGE_ROWS = 6
@@ -27,13 +27,24 @@ def simulate(
         int | None, typer.Option(min=0, max=2**32 - 1, help="Of all random numbers; drawn afresh where not given.")
     ] = None,
     keep: Annotated[str, typer.Option(help="Which images are stored.")] = "noiseless,noisy",
+    dtype: Annotated[str | None, typer.Option(help="Of the stored images: float32 (default) or float16.")] = None,
     shard_size: Annotated[int | None, typer.Option(min=1, help="Rows in one file; by default about 16 MiB.")] = None,
     batch_size: Annotated[
-        int | None, typer.Option(min=1, help="Images in memory together on a device; by default what suits it.")
+        int | None, typer.Option(min=1, help="Images in memory together on a device; by default what is fastest.")
     ] = None,
     verify: Annotated[
         bool, typer.Option("--verify", help="Read what is stored and make again what has been damaged.")
     ] = False,
+    part: Annotated[
+        str | None, typer.Option(metavar="K/N", help="Make part K of N; other processes make the others.")
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Processes on this machine (needs lensax[cluster]).")
+    ] = None,
+    scheduler: Annotated[str | None, typer.Option(metavar="ADDRESS", help="Of a running Dask scheduler.")] = None,
+    slurm: Annotated[
+        Path | None, typer.Option(metavar="YAML", help="Start workers through Slurm as this file says.")
+    ] = None,
 ) -> None:
     """Simulate COUNT images with their parameters into a Zarr store.
 
@@ -45,27 +56,35 @@ def simulate(
     Example:
       lensax simulate configs/cdm_hst.yaml --count 64 --out output/demo
     """
-    from lensax.campaign import Store, prepare
+    from lensax.campaign import Part, Store, prepare
     from lensax.simulate import ForwardModel
 
     kinds = tuple(kind.strip() for kind in keep.split(","))
+    chosen = only_one(part=part, workers=workers, scheduler=scheduler, slurm=slurm)
+    mine = None if part is None else Part.parse(part)
     Store(out)  # a folder that holds something else is refused before anything is built
     with working(f"reading {config}"):
         model = ForwardModel.from_yaml(config)
     source: Any = model.configuration
     with working("preparing"):
-        work = prepare(model, source.text, source.digest, out, count, seed, shard_size, batch_size, kinds, verify)
+        work = prepare(
+            model, source.text, source.digest, out, count, seed, shard_size, batch_size, kinds, verify, dtype, mine
+        )
     drawn = seed is None and not work.store.exists
-    done = count - work.pending_rows
-    if done and work.pending:
-        say_note(f"{done} of {count} rows are there already")
-    outcome = run(work)
+    total = work.pending_rows
+    if work.pending and total < count and part is None:
+        say_note(f"{count - total} of {count} rows are there already")
+    outcome = run(work, *chosen)
     if outcome.remaining:
         stopped = f"stopped: {outcome.remaining} of {count} rows are still to be made, the same command goes on"
         raise typer.Exit(say_error(stopped, 1))
     if outcome.made:
         rate = f", {outcome.rate:.3g} rows/s once compiled" if outcome.rate else ""
-        say(f"{outcome.made} rows in {outcome.seconds:.1f} s{rate}")
+        waited = f", {outcome.waited:.2g} s of it waiting for the disk" if outcome.waited is not None else ""
+        say(f"{outcome.made} rows in {outcome.seconds:.1f} s{waited}{rate}")
+    if part is not None:
+        say(f"part {part} of {count} rows, seed {work.plan.seed}: {out}")
+        raise typer.Exit(say_flagged(outcome))
     hint = " (drawn; the option --seed makes the same rows elsewhere)" if drawn else ""
     say(f"{count} rows, seed {work.plan.seed}{hint}, {bytes_text(work.store.size)}: {out}")
     with working("drawing the montage"):
@@ -74,13 +93,32 @@ def simulate(
     raise typer.Exit(say_flagged(outcome))
 
 
-def run(work: "Work") -> "Outcome":
+def only_one(**options: Any) -> tuple[str | None, Any]:
+    """The one option of several that is given, and its value."""
+    from lensax.campaign import CampaignRefused
+
+    given = [(name, value) for name, value in options.items() if value is not None]
+    if len(given) > 1:
+        names = " and ".join(f"--{name}" for name, _ in given)
+        raise CampaignRefused(f"{names} exclude each other: choose who makes the rows")
+    return given[0] if given else (None, None)
+
+
+def run(work: "Work", kind: str | None = None, how: Any = None) -> "Outcome":
     """Run a campaign with a progress bar and an orderly end on Ctrl-C."""
     with orderly_stop() as asked:
         if not work.pending:
             return work.run()
-        with progress_bar(work.pending_rows, "rows", "compiling", "simulating") as advance:
-            return work.run(advance, asked)
+        note = ""
+        if work.space is not None:
+            note = f"needs up to {bytes_text(work.space.needed)} of {bytes_text(work.space.free)} free"
+        with progress_bar(work.pending_rows, "rows", "compiling", "simulating", note) as advance:
+            if kind in (None, "part"):
+                return work.run(advance, asked)
+            from lensax.campaign.cluster import Distributed, connected
+
+            with connected(kind, how, say_note) as client:
+                return work.run(maker=Distributed(client, advance, asked, say_note))
 
 
 def draw_montage(model: Any, work: "Work", config: Path) -> Path:
@@ -110,12 +148,13 @@ def draw_montage(model: Any, work: "Work", config: Path) -> Path:
 def say_flagged(outcome: "Outcome") -> int:
     """Name the rows that cannot be trusted; returns the exit code."""
     code = 0
-    if outcome.overflow:
-        rows = rows_text(outcome.overflow)
-        code = say_error(f"{len(outcome.overflow)} rows lack something (status: overflow), among them {rows}", 1)
-    if outcome.non_finite:
-        rows = rows_text(outcome.non_finite)
-        code = say_error(f"{len(outcome.non_finite)} rows hold values that are not finite, among them {rows}", 1)
+    for rows, what in (
+        (outcome.overflow, "lack something (status: overflow)"),
+        (outcome.non_finite, "hold values that are not finite"),
+        (outcome.failed, "could not be made (status: failed)"),
+    ):
+        if rows:
+            code = say_error(f"{len(rows)} rows {what}, among them {rows_text(rows)}", 1)
     return code
 
 

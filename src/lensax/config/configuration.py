@@ -45,12 +45,14 @@ class Configuration:
         text: the YAML text.
         folder: what names of files are relative to.
         file: the name of the file, for messages.
+        sealed: open no file outside of `folder`: the text comes from a stranger.
 
     Raises:
         ConfigError: with file, line and key.
     """
 
-    def __init__(self, text: str, folder: str | Path = ".", file: str | None = None):
+    def __init__(self, text: str, folder: str | Path = ".", file: str | None = None, sealed: bool = False):
+        self.sealed = sealed
         self.text = text
         self.folder = Path(folder)
         self.file = file
@@ -157,8 +159,15 @@ class Configuration:
         values = self.parameters.resolve(self.parameters.prior.sample(jax.random.key(0), (4096,)))
         return bool(np.all(values["source.redshift"] > values["lens.redshift"]))
 
+    @property
+    def files(self) -> dict[str, Path]:
+        """The files that the configuration names, by how it names them."""
+        return {name.written: name.inside(self.folder) for _, name in find(self.settings, FilePath)}
+
     def _digest(self, path: KeyPath, name: FilePath) -> str:
         with self.blame(path):
+            if self.sealed and not name.inside(self.folder).resolve().is_relative_to(self.folder.resolve()):
+                raise ValueError(f"the file '{name.written}' lies outside of {self.folder}")
             return name.digest(self.folder)
 
     def _canonical(self, found: Any, path: KeyPath) -> Any:
@@ -183,7 +192,7 @@ class Configuration:
         return hash(self.digest)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Configuration, (self.text, self.folder, self.file)
+        return Configuration, (self.text, self.folder.absolute(), self.file, self.sealed)
 
 
 def _plain(written: Any) -> Any:
@@ -200,9 +209,9 @@ def _plain(written: Any) -> Any:
     return [_plain(entry) for entry in written]
 
 
-def loads(text: str, folder: str | Path = ".", file: str | None = None) -> Configuration:
-    """The configuration in a YAML text; names of files in it are relative to `folder`."""
-    return Configuration(text, folder, file)
+def loads(text: str, folder: str | Path = ".", file: str | None = None, sealed: bool = False) -> Configuration:
+    """The configuration in a YAML text; names of files in it are relative to `folder`, and `sealed` keeps them there."""
+    return Configuration(text, folder, file, sealed)
 
 
 def load(path: str | Path) -> Configuration:

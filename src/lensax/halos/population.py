@@ -177,6 +177,10 @@ class Population(eqx.Module):
         n_slots, n_subhalos, overflow = slots.needed(population, planes, bounds or {}, probability)
         return dataclasses.replace(population, n_slots=n_slots, n_subhalos=n_subhalos, overflow_probability=overflow)
 
+    def enlarged(self) -> "Population":
+        """The population with twice the slots; the halos of a key that fitted before are the same."""
+        return dataclasses.replace(self, n_slots=2 * self.n_slots, n_subhalos=2 * self.n_subhalos)
+
     def slots_used(self, planes: "Planes", values: Mapping[str, Any] | None = None) -> Float[Array, " entries"]:
         """Mean number of slots that a draw fills on each plane, then of those for subhalos: more than there are halos
         where they are drawn from an envelope."""
