@@ -92,8 +92,9 @@ def check(store: Store, progress: Callable[[int, int], None] = lambda done, tota
     for shard in range(plan.n_shards):
         record = store.record(shard)
         if record is not None:
-            records.append((shard, record))
             problems = store.problems(shard, record, read=True)
+            if (record["start"], record["stop"]) == (plan.rows(shard).start, plan.rows(shard).stop):
+                records.append((shard, record))
             if problems:
                 damaged[shard] = problems
             else:

@@ -98,13 +98,13 @@ def compare_row(store: Store, model: Any, row: int) -> Comparison:
     made = maker(range(row, row + 1))
     group: Any = zarr.open_group(store.folder, mode="r", zarr_format=3)
     stored: dict[str, Any] = {name: np.asarray(group[name][row]) for name in store.arrays}
-    differences = tuple(_difference(name, stored[name], made.arrays[name][0]) for name in sorted(stored))
-    arrays = {name: values[0] for name, values in made.arrays.items()}
+    arrays = {name: np.asarray(values[0]) for name, values in made.arrays.items()}
+    differences = tuple(_difference(name, stored[name], arrays[name]) for name in sorted(stored))
     return Comparison(row, shard, differences, made.errors.get(row), made.remade.get(row), arrays)
 
 
 def _difference(name: str, stored: np.ndarray, made: np.ndarray) -> Difference:
-    made = np.asarray(made).astype(stored.dtype)
+    made = made.astype(stored.dtype)
     exact = stored.tobytes() == made.tobytes()
     if exact or stored.shape != made.shape:
         return Difference(name, exact, exact, 0.0 if exact else np.nan, 0.0 if exact else np.nan)
