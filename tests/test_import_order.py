@@ -32,6 +32,7 @@ ORDER = [
     "config",
     "citations",
     "plot",
+    "report",
     "cli",
     "__main__",
 ]

@@ -1,5 +1,7 @@
 """Work that is done ahead of its use, in a thread."""
 
+import threading
+import weakref
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -9,6 +11,19 @@ __all__ = ["ahead"]
 
 T = TypeVar("T")
 END: Any = object()
+
+_pools: "weakref.WeakSet[ThreadPoolExecutor]" = weakref.WeakSet()
+
+
+def _stop() -> None:
+    """Let the items in hand be finished and make no others."""
+    for pool in list(_pools):
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+# A program may end while an endless iterator is open. Its thread has to stop before Python shuts down the threads that
+# it works with; what runs at that moment is registered here, later registrations first. `atexit` would be too late.
+threading._register_atexit(_stop)  # type: ignore[attr-defined]
 
 
 def ahead(items: Iterable[T], depth: int) -> Iterator[T]:
@@ -32,6 +47,7 @@ def ahead(items: Iterable[T], depth: int) -> Iterator[T]:
 def _ahead(items: Iterable[T], depth: int) -> Iterator[T]:
     source = iter(items)
     pool = ThreadPoolExecutor(1, thread_name_prefix="lensax-prefetch")
+    _pools.add(pool)
     try:
         waiting: deque[Future[T]] = deque(pool.submit(next, source, END) for _ in range(depth))
         while True:

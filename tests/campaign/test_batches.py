@@ -1,6 +1,8 @@
 """Batches of stored rows: every row once, another order each epoch, fresh noise, bounded memory, nothing damaged."""
 
 import itertools
+import subprocess
+import sys
 import tracemalloc
 
 import jax
@@ -165,9 +167,9 @@ def test_numbers_out_of_range(campaign, options, message):
 
 def test_bad_rows_are_left_out_and_said(tmp_path):
     status = np.zeros(40, np.uint8)
-    status[[3, 4, 20]] = 1, 2, 2
+    status[[3, 4, 20]] = 1, 2, 4
     campaign = Campaign(make_store(tmp_path / "store", 40, 8, status=status, only=[0, 1, 2, 4]))
-    message = "11 of 40 rows are left out: 1 overflow, 2 non finite, 8 not made"
+    message = "11 of 40 rows are left out: 1 overflow, 1 non finite, 1 failed, 8 not made"
     with pytest.warns(CampaignWarning, match=message):
         batches = list(campaign.jax_batches(KEY, 1))
     expected = set(range(40)) - {3, 4, 20} - set(range(24, 32))
@@ -260,3 +262,15 @@ def test_memory_is_bounded_by_the_pool_and_not_by_the_rows(tmp_path, monkeypatch
     pool = 2000 * 4096
     index = 8 * 10**6 * 3  # row numbers, and their blocks while they are cut
     assert peak < 6 * pool + index
+
+
+def test_a_program_may_end_while_batches_are_being_made(folder):
+    program = f"""
+import jax
+from lensax.campaign import Campaign
+batches = Campaign({str(folder)!r}).jax_batches(jax.random.key(0), 8, epochs=None, shuffle_rows=20, prefetch=4)
+next(batches)
+print("read")
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120)
+    assert (done.stdout, done.stderr, done.returncode) == ("read\n", "", 0)

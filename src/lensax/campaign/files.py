@@ -86,7 +86,7 @@ def read_whole(path: Path, limit: int = LARGEST_JSON) -> bytes | None:
         raise
     with open(descriptor, "rb") as stream:
         try:
-            content = stream.read(limit + 1)
+            content = stream.read(min(limit, os.fstat(stream.fileno()).st_size) + 1)
         except IsADirectoryError:
             return None
     return content if len(content) <= limit else None

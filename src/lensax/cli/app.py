@@ -16,6 +16,7 @@ from lensax.cli.console import say_error
 from lensax.cli.info import info
 from lensax.cli.inspect import inspect
 from lensax.cli.preview import preview
+from lensax.cli.report import report
 from lensax.cli.row import row
 from lensax.cli.simulate import simulate
 
@@ -125,7 +126,7 @@ def root(
     """
 
 
-for command in (simulate, preview, inspect, row, info, cite):
+for command in (simulate, preview, inspect, report, row, info, cite):
     app.command()(command)
 
 

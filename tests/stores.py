@@ -28,7 +28,9 @@ def row_values(numbers, shape=(6, 7)):
     return theta, noiseless, noiseless + 0.25
 
 
-def make_store(folder, count, shard_size, keep=("noiseless", "noisy"), status=None, shape=(6, 7), text=TEXT, **shards):
+def make_store(
+    folder, count, shard_size, keep=("noiseless", "noisy"), status=None, shape=(6, 7), text=TEXT, names=NAMES, **shards
+):
     """A campaign; `status` flags rows; `only` makes these shards; `linked` makes one and links it as all others."""
     plan = Plan(text, "0", 1, count, shard_size, None, keep)
     image = jax.ShapeDtypeStruct(shape, np.float32)
@@ -41,12 +43,14 @@ def make_store(folder, count, shard_size, keep=("noiseless", "noisy"), status=No
         "halos_per_plane": jax.ShapeDtypeStruct((3,), np.int32),
     }
     x, y = (0.1 * (np.arange(n) - (n - 1) / 2) for n in (shape[1], shape[0]))
-    layout = Layout.of_rows(plan, shapes, NAMES, x, y)
+    layout = Layout.of_rows(plan, shapes, names, x, y)
     store = Store(folder)
     status = np.zeros(count, np.uint8) if status is None else np.asarray(status, np.uint8)
-    prior = {name: {"distribution": "Normal(loc=1, scale=0.1)", "units": "arcsec"} for name in NAMES}
-    with store.writing():
-        store.create(layout, {"prior": prior, "versions": {"lensax": "0.1.0"}, "device": "cpu", "tracer": {}})
+    prior = {name: {"distribution": "Normal(loc=1, scale=0.1)", "units": "arcsec"} for name in names}
+    with store.writing(), store.preparing():
+        store.create(
+            layout, {"prior": prior, "versions": {"lensax": "0.1.0"}, "device": "cpu", "tracer": {"tolerance": 2e-5}}
+        )
         for shard in [0] if shards.get("linked") else shards.get("only", range(plan.n_shards)):
             numbers = np.asarray(plan.rows(shard))
             theta, noiseless, noisy = row_values(numbers, shape)
@@ -71,7 +75,8 @@ def facts(numbers, status):
     return {
         "overflow": [int(row) for row in numbers if status[row] & 1],
         "non_finite": [int(row) for row in numbers if status[row] & 2],
-        "failed": {},
+        "failed": [int(row) for row in numbers if status[row] & 4],
+        "errors": {str(row): f"row {row} went wrong" for row in numbers if status[row]},
         "finished": "2026-11-20T12:00:00+00:00",
         "timed_rows": len(numbers),
         "timed_seconds": 0.5,
