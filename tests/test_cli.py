@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -352,6 +353,10 @@ def test_info_describes_a_real_model(tiny, monkeypatch):
     assert result.exit_code == 0, result.output
     for words in ("2 free", "Normal(loc=1, scale=0.05)", "expected halos", "20 × 16 pixels of 0.15 arcsec", "memory"):
         assert words in result.stdout
+    found = re.search(r"overflow +(\S+) that a draw needs more", result.stdout)
+    assert 0 <= float(found[1]) < 1e-9
+    found = re.search(r"padding +(\d+)% of the traced slots are empty .* (\d+)% of the reserved ones", result.stdout)
+    assert 0 < int(found[1]) < int(found[2]) < 100
     below = result.stdout[result.stdout.index("expected halos") :].splitlines()
     planes = [line.split() for line in below[2:6]]
     assert [line[0] for line in planes] == ["0", "1", "2", "all"]

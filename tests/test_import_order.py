@@ -12,6 +12,7 @@ SOURCE = Path(__file__).resolve().parents[1] / "src" / "lensax"
 
 ORDER = [
     "_types",
+    "_memory",
     "_check",
     "_geometry",
     "_batching",

@@ -127,7 +127,7 @@ def test_what_makes_no_population_is_refused(line_of_sight, subhalos, planes):
         model.draw(jax.random.key(0), planes)
     with pytest.raises(ValueError, match=r"delta_los: the number of slots needs a finite range"):
         model.sized(planes, {"line_of_sight.mass_function.delta_los": (0.0, np.inf)})
-    with pytest.raises(ValueError, match="GiB per universe"):
+    with pytest.raises(ValueError, match=r"GiB for 9 planes of \d+ slots, but only"):
         model.sized(planes, {"line_of_sight.mass_function.delta_los": (0.0, 1e7)})
     with pytest.raises(ValueError, match="either sigma_sub or mean_number, got neither"):
         subhalos((8.0, 10.0))

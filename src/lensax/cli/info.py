@@ -32,7 +32,7 @@ def info(
     say_parameters(model)
     with working("counting halos"):
         counted = count_halos(model)
-    say_planes(*counted)
+    say_planes(model, *counted)
     with working("compiling"):
         say_work(model, memory)
 
@@ -51,11 +51,14 @@ def say_parameters(model: Any) -> None:
             table((f"{len(found)} {kind}", heading, "unit"), found)
 
 
-def count_halos(model: Any) -> tuple[Any, Any, int]:
-    """Mean redshift and mean number of halos of every plane over draws of the prior, and the slots per plane."""
+def count_halos(model: Any) -> tuple[Any, Any, Any]:
+    """Mean redshift, mean number of field halos and of subhalos on every plane, over draws of the prior."""
     import equinox as eqx
     import jax
     import jax.numpy as jnp
+    import numpy as np
+
+    from lensax.halos import abundances
 
     recipe = model.recipe
 
@@ -63,27 +66,66 @@ def count_halos(model: Any) -> tuple[Any, Any, int]:
     def expected(recipe: Any, theta: Any) -> Any:
         values = recipe.parameters.resolve(theta)
         planes = recipe.planes(values)
-        if recipe.population is None:
-            return planes.redshifts, jnp.zeros_like(planes.redshifts)
-        return planes.redshifts, recipe.population.expected(planes, values)
+        field = subhalos = jnp.zeros_like(planes.redshifts)
+        if recipe.population is not None:
+            of_field, of_subhalos = abundances(recipe.population, planes, values)
+            if of_field is not None:
+                field = of_field.number()
+            if of_subhalos is not None:
+                subhalos = subhalos.at[planes.lens_index].set(of_subhalos.number()[0])
+        return planes.redshifts, field, subhalos
 
     theta = model.prior.sample(jax.random.key(0), (DRAWS,))
-    if theta:
-        redshifts, numbers = jax.vmap(lambda one: expected(recipe, one))(theta)
-        redshifts, numbers = redshifts.mean(axis=0), numbers.mean(axis=0)
-    else:
-        redshifts, numbers = expected(recipe, theta)
-    return redshifts, numbers, 0 if recipe.population is None else recipe.population.n_slots
+    if not theta:
+        return jax.tree.map(np.asarray, expected(recipe, theta))
+    found = jax.vmap(lambda one: expected(recipe, one))(theta)
+    return jax.tree.map(lambda numbers: np.asarray(numbers).mean(axis=0), found)
 
 
-def say_planes(redshifts: Any, numbers: Any, slots: int) -> None:
-    """The planes with their halos."""
-    columns = ("plane", "redshift", "expected halos", "slots")
+def say_planes(model: Any, redshifts: Any, field: Any, subhalos: Any) -> None:
+    """The planes with their halos, and what a fixed number of slots costs."""
+    population = model.recipe.population
+    slots = 0 if population is None else population.n_slots
+    columns = ("plane", "redshift", "field halos", "subhalos", "expected halos", "slots")
     rows: list[Any] = [
-        (i, f"{float(z):.4f}", f"{float(n):.1f}", slots) for i, (z, n) in enumerate(zip(redshifts, numbers))
+        (i, f"{z:.4f}", f"{n:.1f}", f"{m:.1f}" if m else "", f"{n + m:.1f}", slots)
+        for i, (z, n, m) in enumerate(zip(redshifts, field, subhalos))
     ]
-    rows.append(("all", "", f"{float(numbers.sum()):.1f}", slots * len(rows)))
+    sums = (f"{field.sum():.1f}", f"{subhalos.sum():.1f}", f"{(field + subhalos).sum():.1f}")
+    rows.append(("all", "", *sums, slots * len(rows)))
     table(columns, rows, right=columns)
+    if population is not None:
+        table(("population", ""), population_rows(model, field + subhalos))
+
+
+def population_rows(model: Any, numbers: Any) -> list[tuple[str, str]]:
+    """Slots, the probability that they do not suffice, and how much of them is empty."""
+    import jax
+
+    from lensax.raytrace.padding import padding_waste
+
+    population, n_planes = model.recipe.population, len(numbers)
+    slots = f"{population.n_slots} on each plane"
+    if population.subhalos is not None:
+        slots += f", of which {population.n_subhalos} at most for subhalos"
+    chance = f"{population.overflow_probability:.1e} that a draw needs more, where the prior has most halos"
+    reserved = population.n_slots * n_planes
+    width, skip_empty = halos_in_a_block(model, n_planes), jax.default_backend() == "cpu"
+    waste = padding_waste(numbers, population.n_slots, width, skip_empty)
+    empty = 1 - numbers.sum() / reserved
+    padding = f"{waste:.0%} of the traced slots are empty (blocks of {width} halos), {empty:.0%} of the reserved ones"
+    return [("slots", slots), ("overflow", chance), ("padding", padding)]
+
+
+def halos_in_a_block(model: Any, n_planes: int) -> int:
+    """Halos that the tracer sums together."""
+    from lensax.raytrace import Lattice
+    from lensax.raytrace.lattice_layout import automatic_layout
+
+    tracer, slots = model.simulator.tracer, model.recipe.population.n_slots
+    if isinstance(tracer, Lattice):
+        return automatic_layout(tracer, model.simulator.instrument.padded_grid, n_planes, slots).width
+    return min(getattr(tracer, "width", 1), slots)
 
 
 def say_work(model: Any, memory: bool) -> None:

@@ -4,13 +4,18 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
+from lensax._batching import micro_batch_size
+from lensax._memory import check_memory
 from lensax._types import as_real
 from lensax.config.document import KeyPath
 from lensax.config.population import build_population, plane_scheme
 from lensax.config.section import find
 from lensax.config.values import Value
+from lensax.halos import Population
+from lensax.halos.slots import ADVICE, universe_bytes
 from lensax.parameters import Prior
 from lensax.recipe import Ingredient, Recipe
 from lensax.simulate import Simulator
@@ -49,6 +54,7 @@ def build(configuration: "Configuration") -> tuple[Prior, Recipe, Simulator]:
         population = build_population(
             settings.line_of_sight, settings.subhalos, settings.dark_matter, parameters, cosmology
         )
+        _check_memory(population, scheme.n_planes, simulator)
     recipe = Recipe(
         parameters=parameters,
         mass=tuple(mass.values()),
@@ -59,6 +65,21 @@ def build(configuration: "Configuration") -> tuple[Prior, Recipe, Simulator]:
         population=population,
     )
     return parameters.prior, recipe, simulator
+
+
+def _check_memory(population: Population | None, n_planes: int, simulator: Simulator) -> None:
+    """Refuse a population whose images need more memory than there is, before anything is compiled."""
+    if population is None:
+        return
+    rays = simulator._bytes_per_image(jnp.zeros(()).dtype)
+    images = micro_batch_size(rays)
+    together = "one image" if images == 1 else f"a micro-batch of {images} images"
+    slots = population.n_slots
+    parts = {
+        f"{slots} slots on each of {n_planes} planes": images * universe_bytes(slots, n_planes),
+        f"{simulator.instrument.padded_grid.n_rays} rays": images * rays,
+    }
+    check_memory(parts, together, f"{ADVICE}, or trace fewer rays (shape, over_sample)")
 
 
 def _ingredients(configuration: "Configuration", path: KeyPath, entries: list[Any]) -> dict[KeyPath, Ingredient]:

@@ -1,6 +1,7 @@
 """The type of a parameter in a configuration: a number, a prior, or an expression."""
 
 import math
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, final
@@ -14,6 +15,7 @@ from lensax.parameters import distribution as distributions
 
 __all__ = ["Value"]
 
+_WITH_UNIT = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?\s*[^\W\d].*", re.IGNORECASE)
 FORMS = "a number, a prior such as {Normal: [1.2, 0.05]}, or an expression such as '= lens.redshift'"
 
 
@@ -49,6 +51,8 @@ class Value:
             expression = Expression(written.strip().removeprefix("="))
             return cls(written, None, lambda name: expression)
         if isinstance(written, bool) or not isinstance(written, (int, float)):
+            if isinstance(written, str) and _WITH_UNIT.fullmatch(written.strip()):
+                raise ValueError("expected a number without its unit (`lensax info` names the unit of every parameter)")
             raise ValueError(f"expected {FORMS}")
         if math.isnan(written):
             raise ValueError("expected a number, and this is none")

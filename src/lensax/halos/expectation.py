@@ -74,7 +74,7 @@ def abundances(
 def drawn_halos(
     population: "Population", key: PRNGKeyArray, planes: "Planes", values: Mapping[str, Any] | None = None
 ) -> tuple[DrawnHalos | None, DrawnHalos | None]:
-    """Masses, concentrations and places of the field halos and subhalos that `population.draw` makes of these arguments.
+    """Masses, concentrations and places of the halos that `population.draw` makes of the same arguments.
 
     Args:
         population: with slots.
