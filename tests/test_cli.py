@@ -122,6 +122,77 @@ def test_flagged_rows_are_said(toy, monkeypatch):
     assert lensax("inspect", "made").exit_code == 1
 
 
+def test_inspect_repairs_what_is_bad_and_nothing_else(toy, monkeypatch):
+    monkeypatch.setattr("lensax.campaign.stored_model", lambda store, config: toy)
+    lensax("simulate", "toy.yaml", "--count", 10, "--out", "made", "--seed", 1, "--shard-size", 4)
+    whole = {path: content for path, content in listing("made").items() if path.name.startswith(("c.", "zarr"))}
+    Path("made/noisy/c.1.0.0").write_bytes(b"")
+    Path("made/theta/zarr.json").unlink()
+    result = lensax("inspect", "made")
+    assert result.exit_code == 1
+    for words in ("shard 1 (rows 4 to 7) is damaged: noisy has 0 bytes", "theta/zarr.json is missing or changed"):
+        assert words in result.stderr
+    assert "lensax inspect made --repair makes what is bad again" in result.stderr
+    result = lensax("inspect", "made", "--repair")
+    assert result.exit_code == 0, result.output
+    assert "made 1 shards again: 1" in result.stdout
+    assert "every row is there and good" in result.stdout
+    assert {path: path.read_bytes() for path in whole} == whole
+    Path("made/zarr.json").write_text("{")
+    assert_one_line(lensax("inspect", "made"), 1, "zarr.json is missing or damaged", "--repair restores it")
+    assert_one_line(lensax("simulate", "toy.yaml", "--count", 10, "--out", "made"), 2, "missing or damaged")
+    result = lensax("inspect", "made", "--repair")
+    assert result.exit_code == 0, result.output
+    assert "restored zarr.json" in result.stdout
+    assert {path: path.read_bytes() for path in whole} == whole
+
+
+def test_inspect_says_what_was_made_again_and_what_failed(toy, monkeypatch):
+    model = ToyModel(crowded_above=1.05, raising_above=1.15)
+    monkeypatch.setattr("lensax.simulate.ForwardModel.from_yaml", lambda path: model)
+    result = lensax("simulate", "toy.yaml", "--count", 40, "--out", "made", "--seed", 3)
+    assert result.exit_code == 1
+    assert "rows could not be made (status: failed), among them" in result.stderr
+    result = lensax("inspect", "made")
+    assert result.exit_code == 1
+    assert "ArithmeticError: the ring is too large" in result.stderr
+    words = " ".join(result.stdout.split())
+    assert "rows with more room" in words
+    assert "x 4 x 1" in words
+    assert "35 of 40" in words
+
+
+def test_row_makes_one_row_again(toy, monkeypatch):
+    monkeypatch.setattr("lensax.campaign.stored_model", lambda store, config: toy)
+    lensax("simulate", "toy.yaml", "--count", 10, "--out", "made", "--seed", 1, "--shard-size", 4)
+    result = lensax("row", "made", 7)
+    assert result.exit_code == 0, result.output
+    assert "row 7 of made, in shard 1" in result.stdout
+    assert "identical, bit by bit" in result.stdout
+    assert_one_line(lensax("row", "made", 10), 2, "row 10 is not among the 10 rows of made")
+    monkeypatch.setattr("lensax.campaign.stored_model", lambda store, config: ToyModel(broken_above=0.0))
+    result = lensax("row", "made", 7)
+    assert result.exit_code == 1
+    assert "row 7 is not what is stored: noiseless, noisy, status" in result.stderr
+    for path in Path("made").glob("*/c.1*"):
+        path.unlink()
+    assert_one_line(lensax("row", "made", 7), 2, "shard 1 of made is damaged", "repair it first")
+    Path("made/.lensax/shards/00000001.json").unlink()
+    assert_one_line(lensax("row", "made", 7), 2, "row 7 is not made yet")
+
+
+def test_parts(toy):
+    command = ("simulate", "toy.yaml", "--count", 10, "--out", "made", "--shard-size", 4)
+    assert_one_line(lensax(*command, "--part", "1/2"), 2, "share a seed")
+    for part in ("1/2", "2/2"):
+        result = lensax(*command, "--seed", 1, "--part", part)
+        assert result.exit_code == 0, result.output
+        assert f"part {part} of 10 rows, seed 1: made" in result.stdout
+    assert lensax("inspect", "made").exit_code == 0
+    assert_one_line(lensax(*command, "--part", "3/2"), 2, "part must be k/n", "3/2")
+    assert_one_line(lensax(*command, "--part", "1/2", "--workers", 2), 2, "--part and --workers exclude each other")
+
+
 def test_keep_one_kind(toy):
     assert lensax("simulate", "toy.yaml", "--count", 3, "--out", "made", "--keep", "noiseless").exit_code == 0
     assert Campaign("made").plan.keep == ("noiseless",)
@@ -139,6 +210,9 @@ def test_keep_one_kind(toy):
         (["--batch-size", "0"], ["--batch-size"]),
         (["--keep", "noiseless,nosy"], ["keep", "'nosy'", "noiseless or noisy"]),
         (["--keep", ""], ["keep"]),
+        (["--dtype", "float64"], ["dtype", "float16 or float32", "float64"]),
+        (["--workers", "0"], ["--workers"]),
+        (["--part", "0/3"], ["part must be k/n", "0/3"]),
         (["--colour", "red"], ["--colour"]),
         (["more"], ["more"]),
     ],

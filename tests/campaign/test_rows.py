@@ -99,7 +99,7 @@ def test_a_device_without_memory_is_named(monkeypatch):
         raise RuntimeError("RESOURCE_EXHAUSTED: Out of memory while trying to allocate 1 byte.")
 
     monkeypatch.setattr("lensax.campaign.rows._make", full)
-    with pytest.raises(CampaignError, match="no memory for 4 rows side by side: .* smaller batch size"):
+    with pytest.raises(CampaignError, match=r"no memory for 4 rows side by side: .* smaller batch size"):
         RowMaker(ToyModel(), SEED, 4, 8)(range(8))
 
 

@@ -26,6 +26,9 @@ GIVEN_UP = 3
 """After so many shards were given up the run ends: more of them would not tell more."""
 
 POLL = 0.25
+COUNT = 2.0
+"""Seconds between two looks at how many workers there are."""
+
 SILENCE = 20.0
 """Seconds without a connection to the scheduler after which it is lost."""
 
@@ -64,6 +67,7 @@ class Distributed:
         self.facts: Mapping[str, Any] = {"scheduler": str(getattr(client.scheduler, "address", ""))}
         self._heard = time.monotonic()
         self._told = False
+        self._workers, self._counted = 0, -COUNT
 
     def make(self, work: Work) -> int:
         """Make the pending shards; returns the number of rows.
@@ -102,6 +106,9 @@ class Distributed:
                     continue
                 if isinstance(error, RowsFail | CampaignRefused):
                     raise error if isinstance(error, RowsFail) else CampaignError(str(error))
+                if future.status != "error" and self.client.status != "running":
+                    todo.append(shard)  # lost with the scheduler, through no fault of its own
+                    continue
                 tries[shard] += 1
                 if tries[shard] < TRIES:
                     pause = min(2.0 ** (tries[shard] - 1), LARGEST_PAUSE)
@@ -143,7 +150,12 @@ class Distributed:
         return CampaignError("the scheduler forgot it")
 
     def _n_workers(self) -> int:
-        return len(self.client.scheduler_info(n_workers=-1)["workers"])
+        """Workers that are connected; asked now and then."""
+        now = time.monotonic()
+        if now - self._counted > COUNT and self.client.status == "running":
+            self._workers = len(self.client.scheduler_info(n_workers=-1).get("workers", {}))
+            self._counted = now if self._workers else -COUNT
+        return self._workers
 
     def _check_scheduler(self, needed: bool) -> None:
         now = time.monotonic()

@@ -13,6 +13,9 @@ from lensax.campaign.errors import CampaignRefused
 
 __all__ = ["connected", "needs_cluster", "read_slurm"]
 
+ANSWER = 10.0
+"""Seconds in which a scheduler must answer."""
+
 SLURM_KEYS = {"jobs", "adapt", "cluster"}
 
 
@@ -40,7 +43,7 @@ def connected(kind: str, how: Any, say: Callable[[str], None] = lambda text: Non
     distributed = needs_cluster("distributed")
     if kind == "scheduler":
         try:
-            client = distributed.Client(how, timeout=10, set_as_default=False)
+            client = distributed.Client(how, timeout=ANSWER, set_as_default=False)
         except (OSError, TimeoutError, ValueError) as error:
             raise CampaignRefused(f"no Dask scheduler answers at {how}: {error}") from error
         with client:

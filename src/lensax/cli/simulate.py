@@ -87,10 +87,14 @@ def simulate(
         raise typer.Exit(say_flagged(outcome))
     hint = " (drawn; the option --seed makes the same rows elsewhere)" if drawn else ""
     say(f"{count} rows, seed {work.plan.seed}{hint}, {bytes_text(work.store.size)}: {out}")
-    with working("drawing the montage"):
-        picture = draw_montage(model, work, config)
-    say(f"montage: {picture}")
-    raise typer.Exit(say_flagged(outcome))
+    code = say_flagged(outcome)
+    try:
+        with working("drawing the montage"):
+            picture = draw_montage(model, work, config)
+        say(f"montage: {picture}")
+    except OSError as error:
+        code = say_error(f"all rows are there, the montage could not be drawn: {error.strerror or error}", 1)
+    raise typer.Exit(code)
 
 
 def only_one(**options: Any) -> tuple[str | None, Any]:
