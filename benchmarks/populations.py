@@ -43,7 +43,8 @@ MATTER: dict[str, tuple[str, dict[str, Any]]] = {
         },
     ),
     "SIDM": (
-        "{SIDM: {core_fraction: 0.2, field_probability: 0.3, subhalo_probability: 0.3}}",
+        "{SIDM: {field: {CoredNFW: {core_fraction: 0.2}}, subhalos: {CoredNFW: {core_fraction: 0.2}},"
+        " collapse: {field_probability: 0.3, subhalo_probability: 0.3}}}",
         {
             "preset": "SIDM_core_collapse",
             "settings": {
@@ -54,6 +55,7 @@ MATTER: dict[str, tuple[str, dict[str, Any]]] = {
                 "concentration_model_subhalos": "LUDLOW2016",
                 "concentration_model_fieldhalos": "LUDLOW2016",
                 "mass_threshold_sis": None,
+                "x_core_halo": 0.05,
             },
         },
     ),
