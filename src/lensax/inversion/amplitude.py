@@ -36,7 +36,7 @@ class BrightnessMap(eqx.Module):
     image: Float[Array, "n_y n_x"]
     extent: tuple[float, float, float, float] = eqx.field(static=True)
 
-    def __init__(self, image: Any, extent: tuple[float, float, float, float]) -> None:
+    def __init__(self, image: Any, extent: Any) -> None:
         image = as_real(image)
         values = concrete(image)
         if image.ndim != 2 or (values is not None and not (np.all(np.isfinite(values)) and values.max() > 0)):

@@ -9,10 +9,21 @@ from jax.lax import stop_gradient
 
 from lensax._types import Array, Float, Int
 
-__all__ = ["DEGREES", "consecutive", "cubic_integrals", "spline_weights"]
+__all__ = ["DEGREES", "consecutive", "cubic_integrals", "floor_beside", "spline_weights"]
 
 DEGREES = (1, 2, 3)
 """Degrees that are supported: bilinear, quadratic and cubic in two dimensions."""
+
+
+def floor_beside(z: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
+    """The whole number below z, a constant of differentiation; z is taken as larger by the root of the rounding.
+
+    Symmetric models put positions exactly on whole numbers. A compiler may compute a position twice with different
+    rounding, and there its whole part and its fraction would belong to different cells. Slightly beside the whole
+    numbers nothing stands by symmetry, and splines of degree 2 and 3, continued so far beyond their cell, are exact to
+    rounding.
+    """
+    return stop_gradient(jnp.floor(z + float(jnp.finfo(z.dtype).eps) ** 0.5))
 
 
 def spline_weights(
@@ -30,11 +41,11 @@ def spline_weights(
     de Boor (1978), A Practical Guide to Splines.
     """
     if degree == 2:
-        middle = stop_gradient(jnp.round(z))
+        middle = floor_beside(z + 0.5)
         t = z - middle
         weights, first = [0.5 * (0.5 - t) ** 2, 0.75 - t * t, 0.5 * (0.5 + t) ** 2], middle - 1
     else:
-        middle = stop_gradient(jnp.floor(z))
+        middle = floor_beside(z)
         t = z - middle
         if degree == 1:
             weights, first = [1 - t, t], middle

@@ -92,6 +92,10 @@ def _degree(value: Any) -> int:
     return int(value)
 
 
+def _extent(value: Any) -> tuple[float, ...] | None:
+    return None if value is None else tuple(float(edge) for edge in value)
+
+
 def _check_size(mesh: "UniformMesh | AdaptiveMesh") -> None:
     if min(mesh.shape) < mesh.degree + 2:
         raise ValueError(
@@ -134,7 +138,7 @@ class UniformMesh(Mesh):
     """
 
     shape: tuple[int, int] = eqx.field(static=True, converter=_shape)
-    extent: tuple[float, float, float, float] | None = eqx.field(static=True, default=None)
+    extent: tuple[float, ...] | None = eqx.field(static=True, converter=_extent, default=None)
     degree: int = eqx.field(static=True, converter=_degree, default=2)
 
     def __check_init__(self) -> None:

@@ -122,8 +122,8 @@ class CorrelatedNoise(Noise):
                 "CorrelatedNoise: correlation must be a point-symmetric matrix (5, 5) with 1 in its middle, "
                 f"got {values.tolist()}"
             )
-        variance = _regression(values, np.ones((1, len(PREDECESSORS)), bool))[1]
-        if not variance.min() > 1e-6:
+        together = np.concatenate([PREDECESSORS, [[0, 0]]])
+        if not np.linalg.eigvalsh(_correlations(values, together[:, None] - together[None])).min() > 1e-6:
             raise ValueError("CorrelatedNoise: no noise has this correlation, its matrix is not positive definite")
 
     @classmethod
@@ -195,16 +195,17 @@ class CorrelatedNoise(Noise):
         )
 
 
+def _correlations(correlation: np.ndarray, offset: np.ndarray) -> np.ndarray:
+    """The correlation of pixels at an offset (..., 2) of rows and columns."""
+    near = np.abs(offset).max(-1) <= 2
+    at = np.clip(offset, -2, 2) + 2
+    return np.where(near, correlation[at[..., 0], at[..., 1]], 0.0)
+
+
 def _regression(correlation: np.ndarray, patterns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Coefficients (n, 12) and remaining variance (n,) of a pixel given those predecessors that each pattern has."""
-
-    def between(offset: np.ndarray) -> np.ndarray:
-        near = np.abs(offset).max(-1) <= 2
-        at = np.clip(offset, -2, 2) + 2
-        return np.where(near, correlation[at[..., 0], at[..., 1]], 0.0)
-
-    matrix = between(PREDECESSORS[:, None] - PREDECESSORS[None])
-    vector = between(PREDECESSORS)
+    matrix = _correlations(correlation, PREDECESSORS[:, None] - PREDECESSORS[None])
+    vector = _correlations(correlation, PREDECESSORS)
     both = patterns[:, :, None] & patterns[:, None, :]
     known = np.where(both, matrix, 0.0) + np.eye(len(vector)) * ~patterns[:, None, :]
     right = np.where(patterns, vector, 0.0)

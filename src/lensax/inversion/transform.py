@@ -17,7 +17,7 @@ differentiation of it is exact.
 
 import abc
 import math
-from typing import final
+from typing import Any, final
 
 import equinox as eqx
 import jax
@@ -27,7 +27,7 @@ from jax.lax import stop_gradient
 from jax.scipy.special import logsumexp
 
 from lensax._types import Array, Float, Scalar
-from lensax.inversion.bspline import consecutive, cubic_integrals, spline_weights
+from lensax.inversion.bspline import consecutive, cubic_integrals, floor_beside, spline_weights
 
 __all__ = ["KernelCDF", "LinearTransform", "Transform", "soft_bounds"]
 
@@ -143,7 +143,7 @@ class KernelCDF(Transform):
     def _read(self, node: Array) -> Array:
         """The distribution function, before it is normalised to the bounds."""
         node = jnp.clip(node, 1, self.nodes + 2 * self.pad - 3)
-        floor = stop_gradient(jnp.clip(jnp.floor(node), 1, self.nodes + 2 * self.pad - 3))
+        floor = jnp.clip(floor_beside(node), 1, self.nodes + 2 * self.pad - 3)
         first = floor.astype(jnp.int32) - 1
         counts = self.counts[consecutive(first, 4)]
         return self.below[first] + jnp.sum(counts * cubic_integrals(node - floor), -1)
@@ -162,7 +162,7 @@ class KernelCDF(Transform):
         mirrored = jnp.where(share < 0, -share, jnp.where(share > 1, 2 - share, share))
         fixed = jax.tree.map(stop_gradient, self)
 
-        def halve(_: int, bracket: tuple[Array, Array]) -> tuple[Array, Array]:
+        def halve(_: Any, bracket: tuple[Array, Array]) -> tuple[Array, Array]:
             below, above = bracket
             middle = 0.5 * (below + above)
             left = fixed(middle) < stop_gradient(mirrored)

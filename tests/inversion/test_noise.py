@@ -1,0 +1,80 @@
+"""Correlated noise: the whitened density against the exact one, and the estimate of its correlation."""
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from lensax.inversion import CorrelatedNoise, IndependentNoise
+from lensax.inversion.noise import whiten
+
+MASK = np.random.default_rng(2).uniform(size=(18, 18)) > 0.15
+SIGMA = np.random.default_rng(3).uniform(0.5, 1.5, (18, 18))
+
+
+def covariance(noise):
+    """Of the pixels of the mask."""
+    at = np.argwhere(MASK)
+    offset = at[:, None] - at[None]
+    near = np.abs(offset).max(-1) <= 2
+    index = np.clip(offset, -2, 2) + 2
+    rho = np.where(near, np.asarray(noise.correlation)[index[..., 0], index[..., 1]], 0)
+    return rho * SIGMA[MASK][:, None] * SIGMA[MASK][None]
+
+
+def white(noise, image):
+    whitener = noise.whitener(jnp.asarray(SIGMA), MASK)
+    r = noise.reach
+    pads = ((r, 0), (r, r))
+    out = whiten(
+        jnp.pad(jnp.asarray(image), pads)[None], jnp.pad(whitener.inverse, pads), whitener.last, whitener.coefficients
+    )
+    return np.asarray(out[0]), float(whitener.log_normalization)
+
+
+@pytest.mark.parametrize("mixing", [0.0, 0.15])
+def test_density_on_a_mask_with_holes(mixing):
+    noise = CorrelatedNoise.from_mixing(mixing)
+    exact = covariance(noise)
+    draws = np.linalg.cholesky(exact) @ np.random.default_rng(0).normal(size=(MASK.sum(), 20))
+    ratios = []
+    for draw in draws.T:
+        image = np.zeros(MASK.shape)
+        image[MASK] = draw
+        w, normalization = white(noise, image)
+        assert np.all(w[~MASK] == 0)
+        ratios.append(np.sum(w**2) / (draw @ np.linalg.solve(exact, draw)))
+    assert abs(np.mean(ratios) - 1) < 0.002 + 1e-12
+    expected = np.linalg.slogdet(exact)[1] + MASK.sum() * np.log(2 * np.pi)
+    assert abs(normalization - expected) < 0.25 if mixing else abs(normalization - expected) < 1e-9
+
+
+def test_without_correlation_it_is_independent():
+    image = np.random.default_rng(1).normal(size=MASK.shape) * MASK
+    for a, b in zip(white(CorrelatedNoise.from_mixing(0.0), image), white(IndependentNoise(), image)):
+        np.testing.assert_allclose(a, b, atol=1e-12)
+
+
+def test_estimate_finds_the_mixing():
+    field = np.random.default_rng(5).normal(size=(202, 202))
+    for axis in (0, 1):
+        field = field + 0.15 * (np.roll(field, 1, axis) + np.roll(field, -1, axis))
+    found = CorrelatedNoise.estimate(field, np.ones(field.shape, bool))
+    np.testing.assert_allclose(found.correlation, CorrelatedNoise.from_mixing(0.15).correlation, atol=0.015)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: CorrelatedNoise.from_mixing(0.5), "mixing must be at least 0 and below 0.5"),
+        (lambda: CorrelatedNoise(np.ones((5, 5))), "not positive definite"),
+        (lambda: CorrelatedNoise(np.eye(3)), "point-symmetric matrix"),
+        (lambda: CorrelatedNoise.estimate(np.eye(4), np.eye(4)), "no two neighbouring pixels"),
+        (
+            lambda: CorrelatedNoise.estimate(np.ones((20, 20)) * np.arange(20.0)[:, None], np.ones((20, 20))),
+            "more than drizzling",
+        ),
+    ],
+)
+def test_bad_noise_is_refused(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()

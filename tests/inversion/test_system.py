@@ -1,0 +1,127 @@
+"""The linear system: tiles against dense matrices, noise, masks and PSFs; and the evidence against its definition."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from conftest import LENS, SCALE, make_dataset
+from scipy.stats import multivariate_normal
+
+import lensax as lx
+from lensax import inversion
+from lensax.inversion.pixelization import prior_matrix
+from lensax.inversion.system import observe_rays, white_columns
+
+LIGHT = (lx.light.GaussianBasis([0.2, 0.6], 0.1, 0.0, 0.01, 0.0), lx.light.Sky())
+DRIZZLED = inversion.CorrelatedNoise.from_mixing(0.15)
+
+
+def dense(pixelization, dataset, light):
+    """White columns (n, pixels of the core) and white data, from blurring one coefficient at a time."""
+    observation = pixelization.observation(dataset)
+    placed, taps, lens_x, lens_y = observe_rays(observation, pixelization.mesh, LENS)
+    fields = jax.lax.map(lambda unit: observation.blurred(taps.evaluate(unit)), jnp.eye(placed.n_cells))
+    _, columns = white_columns(observation, light, lens_x, lens_y)
+    columns = jnp.concatenate([observation.white(fields), columns])
+    return columns.reshape(len(columns), -1), observation.white(observation.data[None])[0].ravel()
+
+
+@pytest.mark.parametrize(
+    ("mesh", "noise", "over_sample", "dataset", "light"),
+    [
+        (inversion.AdaptiveMesh((7, 9)), inversion.IndependentNoise(), 1, {}, LIGHT),
+        (inversion.UniformMesh((9, 7), (-0.5, 0.5, -0.4, 0.4), 3), DRIZZLED, 2, {}, LIGHT),
+        # A mask that touches the edge: light from beyond the image blurs in.  Two samples of the PSF per pixel.
+        (inversion.AdaptiveMesh((7, 9), 1), DRIZZLED, 2, {"mask": lx.Mask.circular(3.0), "sampling": 2}, None),
+        (inversion.UniformMesh((7, 7)), inversion.IndependentNoise(), 2, {"psf": False}, None),
+    ],
+    ids=["adaptive", "fixed, correlated", "edge, sampled psf", "no psf"],
+)
+def test_tiles_make_the_dense_system(mesh, noise, over_sample, dataset, light):
+    image = make_dataset(**dataset)
+    pixelization = inversion.Pixelization(mesh, inversion.Constant(1.0), noise, over_sample, tile=6)
+    system = pixelization.system(image, LENS, light)
+    columns, data = dense(pixelization, image, light)
+    expected = columns @ columns.T
+    np.testing.assert_allclose(system.curvature, expected, atol=1e-13 * np.abs(expected).max())
+    np.testing.assert_allclose(system.data_vector, columns @ data, atol=1e-12 * np.abs(columns @ data).max())
+
+
+def test_light_from_outside_the_mask_blurs_in(ring):
+    """The model of a pixel does not depend on which other pixels are used."""
+    wide = ring.with_mask(lx.Mask.circular(1.3))
+    fixed = inversion.UniformMesh((9, 9), (-0.6, 0.6, -0.6, 0.6))
+    coefficients = jnp.asarray(np.random.default_rng(0).uniform(size=81))
+
+    def image(dataset):
+        observation = inversion.Pixelization(fixed, inversion.Constant(1.0)).observation(dataset)
+        _, taps, _, _ = observe_rays(observation, fixed, LENS)
+        return observation.frame.place(observation.frame.inner(observation.blurred(taps.evaluate(coefficients))))
+
+    used = np.asarray(ring.mask)
+    np.testing.assert_allclose(image(ring)[used], image(wide)[used], rtol=1e-10)
+
+
+@pytest.fixture(scope="module")
+def small(ring):
+    """A pixelization, its system, and the columns of the same."""
+    pixelization = inversion.Pixelization(
+        inversion.AdaptiveMesh((7, 9)), inversion.Constant(0.5), over_sample=1, tile=6
+    )
+    return pixelization, pixelization.system(ring, LENS, LIGHT), dense(pixelization, ring, LIGHT)
+
+
+def test_evidence_is_the_marginal_density(small):
+    """Without positivity: the density of the data, source and light integrated out."""
+    pixelization, system, (columns, data) = small
+    free = inversion.Pixelization(
+        pixelization.mesh, pixelization.regularization, over_sample=1, positive=False, tile=6
+    ).evidence(system)
+    prior = np.linalg.inv(prior_matrix(pixelization, system)[0])
+    used = np.abs(np.asarray(columns)).max(0) > 0
+    a, d = np.asarray(columns)[:, used], np.asarray(data)[used]
+    white = multivariate_normal(np.zeros(d.size), np.eye(d.size) + a.T @ prior @ a).logpdf(d)
+    jacobian = -0.5 * (float(system.log_normalization) - d.size * np.log(2 * np.pi))
+    np.testing.assert_allclose(free.log_evidence, white + jacobian, rtol=1e-10)
+
+
+def test_terms_add_up_and_positivity_is_certified(small):
+    pixelization, system, (columns, data) = small
+    found = pixelization.evidence(system)
+    s = found.coefficients
+    assert found.certified
+    assert s.min() == 0
+    np.testing.assert_allclose(found.chi_squared, jnp.sum((data - s @ columns) ** 2), rtol=1e-10)
+    terms = (
+        found.chi_squared,
+        found.regularization,
+        found.log_det_curvature,
+        -found.log_det_regularization,
+        found.log_normalization,
+    )
+    np.testing.assert_allclose(found.log_evidence, -0.5 * sum(terms), rtol=1e-13)
+    again = pixelization.evidence(system, found.free)
+    np.testing.assert_allclose(again.coefficients, s, atol=1e-12)
+    assert again.passes <= found.passes
+
+
+def test_columns_of_very_different_size_are_solved(small):
+    """A condition number of 1e10 and more that scaling removes."""
+    _, system, _ = small
+    n = system.data_vector.size
+    size = jnp.asarray(10.0 ** np.linspace(-4, 4, n))
+    found = inversion.nnls(system.curvature + jnp.eye(n) * 1e-3, system.data_vector)
+    total = (system.curvature + jnp.eye(n) * 1e-3) * size[:, None] * size[None, :]
+    scaled = inversion.nnls(total, system.data_vector * size)
+    assert np.linalg.cond(total) > 1e10
+    assert scaled.certified
+    np.testing.assert_allclose(scaled.values * size, found.values, rtol=1e-9, atol=1e-12)
+
+
+def test_noise_and_psf_are_constants(ring):
+    def evidence(scale):
+        noisy = lx.Imaging(ring.data, ring.noise_map * scale, ring.psf, SCALE, ring.mask)
+        return inversion.Pixelization(inversion.UniformMesh((7, 7)), inversion.Constant(1.0)).log_evidence(noisy, LENS)
+
+    with pytest.raises(TypeError, match="noise are constants of an inversion"):
+        jax.grad(evidence)(1.0)
