@@ -8,6 +8,7 @@ import tracemalloc
 import jax
 import numpy as np
 import pytest
+from astropy.io import fits
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from stores import NAMES, TEXT, make_store, row_values
@@ -141,7 +142,10 @@ def test_a_store_without_noisy_images_draws_noise(tmp_path):
     [
         (TEXT.replace("read_noise: 5.0", "exposure_time_: 1"), "no instrument in the stored configuration"),
         ("lens: {}", "no instrument"),
-        (TEXT.replace("exposure_time: 100.0", "exposure_time: ../../etc/passwd"), "needs the file '../../etc/passwd'"),
+        (
+            TEXT.replace("exposure_time: 100.0", "exposure_time: ../../etc/passwd"),
+            "the file '../../etc/passwd' is not part",
+        ),
     ],
 )
 def test_a_configuration_without_an_instrument_of_its_own(tmp_path, text, reason):
@@ -188,6 +192,18 @@ def test_bad_rows_are_left_out_and_said(tmp_path):
         images = campaign[24:40]
     assert np.isnan(images[:8]).all()
     assert np.isfinite(images[8:]).all()
+
+
+def test_maps_of_the_instrument_come_from_the_store(tmp_path):
+    text = TEXT.replace("exposure_time: 100.0", "exposure_time: maps/exposure.fits")
+    folder = make_store(tmp_path / "store", 4, 4, text=text)
+    with pytest.raises(CampaignRefused, match=r"the file 'maps/exposure.fits' does not exist"):
+        Campaign(folder).instrument()
+    for place in (folder / ".lensax" / "files", tmp_path):
+        (place / "maps").mkdir(parents=True)
+        fits.writeto(place / "maps" / "exposure.fits", np.full((6, 7), 50.0 if place == tmp_path else 80.0))
+    assert Campaign(folder).instrument().exposure_time.max() == 80.0
+    assert Campaign(folder).instrument(tmp_path).exposure_time.max() == 50.0
 
 
 def test_files_without_a_record_are_not_rows(tmp_path):

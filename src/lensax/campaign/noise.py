@@ -12,16 +12,16 @@ from lensax.campaign.errors import CampaignRefused
 __all__ = ["HostNoise", "stored_instrument"]
 
 
-def stored_instrument(configuration: str, folder: str | Path | None = None) -> Any:
+def stored_instrument(configuration: str, kept: Path, folder: str | Path | None = None) -> Any:
     """The instrument of a configuration's text; nothing else of the model is built.
 
     Args:
-        configuration: the YAML text.
-        folder: what the names of files in it are relative to. Without one, files are never opened: the text may be a
-            stranger's.
+        configuration: the YAML text, which may be a stranger's.
+        kept: the store's folder of files that the text names; none outside of it is opened.
+        folder: instead of it, a folder that the caller trusts the text with.
 
     Raises:
-        CampaignRefused: the text describes no instrument, or names files and no folder is given.
+        CampaignRefused: the text describes no instrument, or one that needs a file which is not there.
     """
     from lensax.config.document import Document
     from lensax.config.errors import ConfigError
@@ -29,17 +29,14 @@ def stored_instrument(configuration: str, folder: str | Path | None = None) -> A
     from lensax.config.instrument import InstrumentSection
     from lensax.config.section import find
 
+    place = kept if folder is None else Path(folder)
     try:
         section: Any = InstrumentSection.model_validate(Document(configuration).data.get("instrument"))
-        named = [path.written for _, path in find(section, FilePath)]
-        if named and folder is None:
-            raise CampaignRefused(
-                f"the stored instrument needs the file {named[0]!r}: pass instrument=model.simulator.instrument"
-            )
-        return section.make(Path(folder or "."), lambda path: contextlib.nullcontext())
+        for _, name in find(section, FilePath):
+            if folder is None and not (place / name.written).resolve().is_relative_to(place.resolve()):
+                raise ValueError(f"the file '{name.written}' is not part of the store")
+        return section.make(place, lambda path: contextlib.nullcontext())
     except (ConfigError, ValueError) as error:
-        if isinstance(error, CampaignRefused):
-            raise
         reason = " ".join(str(error).split())[:200]
         raise CampaignRefused(f"no instrument in the stored configuration ({reason}): pass instrument=") from None
 

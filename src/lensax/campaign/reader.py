@@ -179,12 +179,13 @@ class Campaign:
         """The instrument of the stored configuration.
 
         Args:
-            folder: where files that the configuration names (a PSF, an exposure map) are; they are not in the store.
+            folder: where files that the configuration names (a PSF, an exposure map) are; None takes those of the
+                store, which keeps the ones that lay in the configuration's folder.
 
         Raises:
-            CampaignRefused: files are needed and no folder is given, or there is no instrument.
+            CampaignRefused: a file that is needed is not there, or there is no instrument.
         """
-        return stored_instrument(self.configuration, folder)
+        return stored_instrument(self.configuration, self._store.files, folder)
 
     def table(self) -> Any:
         """The parameters of all rows as an astropy `Table` with units, status and row numbers."""

@@ -8,7 +8,6 @@ import numpy as np
 
 from lensax._types import Array, PRNGKeyArray
 from lensax.campaign.errors import CampaignRefused
-from lensax.campaign.noise import stored_instrument
 from lensax.campaign.source import RowSource
 
 if TYPE_CHECKING:
@@ -96,7 +95,7 @@ class Selection:
 
     def instrument(self, given: Any = None) -> Any:
         """The instrument whose noise is drawn: that of the stored configuration, unless one is given."""
-        return stored_instrument(self.campaign.configuration) if given is None else given
+        return self.campaign.instrument() if given is None else given
 
     def jax_batches(
         self,
