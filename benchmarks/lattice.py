@@ -2,6 +2,7 @@
 
     python benchmarks/lattice.py accuracy --scenes 200      # errors and estimates, for 300 to 10000 halos
     python benchmarks/lattice.py accuracy --config configs/cdm_hst.yaml --scenes 200
+    python benchmarks/lattice.py gradients --scenes 20      # gradients against the exact tracer's
     python benchmarks/lattice.py speed                      # milliseconds, side by side with the exact tracer
 
 Prints a table and writes it as JSON to benchmarks/results/. The lattice runs in float32, the exact tracer in float64.
@@ -160,6 +161,73 @@ def accuracy(options: argparse.Namespace) -> list[dict[str, Any]]:
     return rows
 
 
+def image_sum(scene: lx.Scene, tracer: Any, grid: lx.Grid) -> Any:
+    """A smoothly weighted sum of the image, whose gradient is compared."""
+    trace = tracer.trace(scene, grid)
+    light = brightness(scene, trace.source_x, trace.source_y)
+    x, y = grid.positions(light.dtype)
+    return jnp.mean(light * (1 + 0.5 * jnp.sin(3 * x + 1) * jnp.cos(2 * y)))
+
+
+def gradient_distances(found: lx.Scene, truth: lx.Scene, scene: lx.Scene) -> dict[str, float]:
+    """Relative rms errors: macro model, masses and positions of the 100 strongest halos; 1 - cosine over all halos."""
+
+    def of_halos(gradient: lx.Scene, name: str) -> np.ndarray:
+        return np.asarray(getattr(gradient.halos.halos, name), float).ravel()
+
+    def relative(mine: np.ndarray, exact: np.ndarray) -> float:
+        return float(np.linalg.norm(mine - exact) / np.linalg.norm(exact))
+
+    strength = np.asarray(scene.halos.halos.kappa_s * scene.halos.halos.scale_radius**2, float).ravel()
+    strongest = np.argsort(-strength)[:100]
+    macro = [np.array(jax.tree.leaves(gradient.macro), float) for gradient in (found, truth)]
+    pairs = {name: (of_halos(found, name), of_halos(truth, name)) for name in ("kappa_s", "center_x", "center_y")}
+    position = np.concatenate([pairs["center_x"], pairs["center_y"]], axis=1)
+    both = {"mass": pairs["kappa_s"], "position": position}
+    cosines = {name: float(1 - a @ b / np.linalg.norm(a) / np.linalg.norm(b)) for name, (a, b) in both.items()}
+    size = len(strength)
+    return {
+        "macro": relative(*macro),
+        "mass": relative(*(a[strongest] for a in both["mass"])),
+        "position": relative(*(a[np.concatenate([strongest, strongest + size])] for a in position)),
+        "mass_cosine": cosines["mass"],
+        "position_cosine": cosines["position"],
+    }
+
+
+def gradients(options: argparse.Namespace) -> list[dict[str, Any]]:
+    """The gradient of a sum of the image, in float64, against the exact tracer's: medians and maxima over scenes."""
+    names = ("macro", "mass", "position", "mass_cosine", "position_cosine")
+    print(
+        "   halos  over  tolerance  scenes   " + "   ".join(f"{name:>17s}" for name in names) + "   (median, largest)"
+    )
+    rows = []
+    for count in options.halos if options.config is None else [0]:
+        for factor in options.over_sample:
+            grid = lx.Grid((options.pixels, options.pixels), options.pixel_scale, factor)
+            scenes = list(scenes_of(options.config, count, options.scenes))
+
+            def gradient(tracer: Any, grid: lx.Grid = grid) -> Callable[[lx.Scene], lx.Scene]:
+                return eqx.filter_jit(eqx.filter_grad(functools.partial(image_sum, tracer=tracer, grid=grid)))
+
+            exact = gradient(Direct(closed_form=options.closed_form))
+            truths = [exact(scene) for scene in scenes]
+            for tolerance in (options.tolerance, options.tolerance / 10):
+                function = gradient(Lattice(tolerance=tolerance))
+                found = [gradient_distances(function(a), b, a) for a, b in zip(scenes, truths)]
+                column = {name: [row[name] for row in found] for name in names}
+                row = {"halos": count, "over_sample": factor, "tolerance": tolerance, "scenes": len(scenes)}
+                for name in names:
+                    row[name], row[f"{name}_max"] = float(np.median(column[name])), float(np.max(column[name]))
+                rows.append(row)
+                print(
+                    f"{count:8d} {factor:5d}    {tolerance:.1e} {len(scenes):7d}   "
+                    + "   ".join(f"{row[name]:.1e}, {row[f'{name}_max']:.1e} " for name in names),
+                    flush=True,
+                )
+    return rows
+
+
 def milliseconds(function: Callable[[], Any], repeats: int) -> tuple[float, float]:
     """Smallest wall-clock and smallest processor time of a call, after a first one that compiles."""
     jax.block_until_ready(function())
@@ -210,7 +278,7 @@ def speed(options: argparse.Namespace) -> list[dict[str, Any]]:
 def main() -> None:
     """Parse the command line, measure, print, write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["accuracy", "speed"])
+    parser.add_argument("what", choices=["accuracy", "gradients", "speed"])
     parser.add_argument("--halos", type=int, nargs="+", default=[300, 1000, 3000, 10000])
     parser.add_argument("--over-sample", type=int, nargs="+", default=[1, 4])
     parser.add_argument("--scenes", type=int, default=200)
@@ -225,7 +293,7 @@ def main() -> None:
     parser.add_argument("--config", help="draw the scenes from this configuration")
     options = parser.parse_args()
     jax.config.update("jax_enable_x64", True)
-    rows = {"accuracy": accuracy, "speed": speed}[options.what](options)
+    rows = {"accuracy": accuracy, "gradients": gradients, "speed": speed}[options.what](options)
     RESULTS.mkdir(exist_ok=True)
     name = f"lattice_{options.what}" + (f"_{Path(options.config).stem}" if options.config else "")
     path = RESULTS / f"{name}.json"

@@ -25,12 +25,6 @@ HALOS, SEED, OVER_SAMPLE = 1000, 2, 4
 IMAGES = Path(__file__).resolve().parents[1] / "docs" / "images"
 
 
-def pairs_of_tiles(corrections: Any, n_tiles: int) -> np.ndarray:
-    """Pairs of all planes in every tile."""
-    pairs = corrections.levels[0].pairs
-    return np.bincount(np.asarray(pairs.tile)[np.asarray(pairs.used)], minlength=n_tiles)
-
-
 def outline(axes: Any, geometry: Any, tiles: np.ndarray) -> None:
     """Draw the borders of tiles."""
     side = geometry.tile_pixels * geometry.grid.pixel_scale
@@ -64,9 +58,10 @@ def main() -> None:
     geometry = automatic_layout(tracer, grid, scene.halos.n_planes, scene.halos.n_slots).geometry
     source = np.asarray(brightness(scene, exact.source_x, exact.source_y))
     arcs = dict(levels=[0.05 * source.max()], extent=grid.extent, colors="black", linewidths=0.8)
+    torn = np.asarray(corrections.levels[0].torn.tiles)[np.asarray(corrections.levels[0].torn.needed)]
     nodes_x, nodes_y = geometry.nodes(jnp.float64)
 
-    counts = pairs_of_tiles(corrections, geometry.n_tiles).reshape(geometry.tiles)
+    counts = np.asarray(corrections.levels[0].pairs.per_tile(geometry.n_tiles)).reshape(geometry.tiles)
     left, _, bottom, _ = grid.extent
     side = geometry.tile_pixels * grid.pixel_scale
     tiled = (left, left + geometry.tiles[1] * side, bottom, bottom + geometry.tiles[0] * side)
@@ -76,7 +71,7 @@ def main() -> None:
     shown = axes.imshow(counts, origin="lower", extent=tiled, cmap="Blues", vmin=0)
     axes.scatter(nodes_x, nodes_y, s=1.5, color="0.4", linewidths=0)
     axes.contour(source, **arcs)
-    outline(axes, geometry, np.asarray(corrections.levels[0].exact))
+    outline(axes, geometry, torn)
     canvas.colorbar(shown, ax=axes, label="pairs in the tile, all planes")
     canvas.savefig(IMAGES / "lattice_pairs.png", dpi=110)
 
@@ -90,7 +85,7 @@ def main() -> None:
     scale = matplotlib.colors.LogNorm(1e-6, 2e-4)
     shown = axes.imshow(np.maximum(error, 1e-7), origin="lower", extent=grid.extent, cmap="viridis", norm=scale)
     axes.contour(source, **{**arcs, "colors": "white"})
-    outline(axes, geometry, np.asarray(corrections.levels[0].exact))
+    outline(axes, geometry, torn)
     canvas.colorbar(shown, ax=axes, label="error of the source position (arcsec)", extend="both")
     canvas.savefig(IMAGES / "lattice_error.png", dpi=110)
     print(f"{counts.sum()} pairs, rms error {rms:.2e} arcsec, estimate {estimate:.2e}, largest {error.max():.2e}")

@@ -7,8 +7,9 @@ import pytest
 
 from lensax.instrument import AdaptiveOverSample, Grid
 from lensax.raytrace.lattice_geometry import Geometry
-from lensax.raytrace.pair_list import list_pairs
-from lensax.raytrace.ray_pass import _interpolate
+from lensax.raytrace.pair_list import Pairs
+from lensax.raytrace.recursion import PlaneStep, Rays, advance
+from lensax.raytrace.transfer import Transfer
 
 GRIDS = [
     (Grid((12, 20), 0.05, 3), 4, 1),
@@ -36,7 +37,7 @@ def test_cubics_are_interpolated_exactly(grid, tile, cells):
     stencils = geometry.stencils(cubic(*geometry.nodes(jnp.float64))).reshape(geometry.n_tiles, -1)
     for level in geometry.levels:
         weights = jnp.asarray(geometry.weights(level.factor))
-        found = _interpolate(stencils[level.tiles], weights)
+        found = stencils[level.tiles] @ weights
         np.testing.assert_allclose(found, cubic(*geometry.rays(level, jnp.float64)), atol=1e-13)
 
 
@@ -52,18 +53,49 @@ def test_boxes_hold_the_rays_of_their_tiles(grid, tile, cells):
             assert (rays <= high[level.tiles, None]).all()
 
 
-@pytest.mark.parametrize("room", [(5, 8), (1, 64), (3, 4)])
-def test_list_of_pairs_is_that_of_the_marks(room):
+@pytest.mark.parametrize(("grid", "tile", "cells"), GRIDS)
+def test_third_differences_are_those_of_the_stencils(grid, tile, cells):
+    geometry = Geometry(grid, tile, cells)
+    nodes = jnp.asarray(np.random.default_rng(0).normal(size=geometry.node_shape))
+    stencils = np.asarray(geometry.stencils(nodes))
+    expected = sum(np.abs(np.diff(stencils, 3, axis=axis)).max((1, 2)) for axis in (1, 2))
+    np.testing.assert_allclose(geometry.largest_third_difference(nodes), expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("width", [8, 64])
+def test_list_of_pairs_is_that_of_the_marks(width):
     random = np.random.default_rng(1)
     plane = np.array([0, 0, 2, 2, 3], np.int32)  # nothing on plane 1
-    marks = random.random((5, 6, 70)) < 0.02
-    padded = np.pad(marks, ((0, 0), (0, 0), (0, 26))).reshape(5, 6, 3, 32).astype(np.uint32)
-    words = jnp.asarray((padded << np.arange(32, dtype=np.uint32)).sum(-1).astype(np.uint32))
-    pairs = jax.jit(list_pairs, static_argnums=(2, 3, 4))(words, jnp.asarray(plane), 4, *room)
+    marks = random.random((5, 6, 3 * 32)) < 0.02
+    bits = marks.reshape(5, 6, 32, 3).astype(np.uint32)  # bit b of word w is tile 3 b + w
+    words = (bits << np.arange(32, dtype=np.uint32)[:, None]).sum(2).astype(np.uint32)
+    pairs = Pairs.from_marks(jnp.asarray(words), jnp.asarray(plane), 4)
+    look_up = jax.jit(Pairs.block, static_argnums=3)
+    np.testing.assert_array_equal(pairs.per_tile(96), marks.sum((0, 1)))
     for index in range(4):
         block, halo, tile = np.nonzero(marks & (plane == index)[:, None, None])
-        expected = sorted(zip(6 * block + halo, tile))[: room[0] * room[1]]
-        used = np.asarray(pairs.used[index]).reshape(-1)
-        listed = zip(np.asarray(pairs.halo[index]).reshape(-1)[used], np.asarray(pairs.tile[index]).reshape(-1)[used])
-        assert sorted(listed) == expected
-        assert not used[len(expected) :].any()
+        assert int(pairs.counts[index]) == len(tile)
+        blocks = [look_up(pairs, jnp.int32(index), jnp.int32(b), width) for b in range(len(tile) // width + 2)]
+        used, halos, tiles = (np.concatenate([getattr(b, name) for b in blocks]) for name in ("used", "halo", "tile"))
+        assert used[: len(tile)].all()
+        assert not used[len(tile) :].any()
+        assert sorted(zip(halos[used], tiles[used])) == sorted(zip(6 * block + halo, tile))
+
+
+def test_transfer_matrices_do_what_the_recursion_does():
+    random = np.random.default_rng(2)
+    kick, step, sheet, angle, direction = jnp.asarray(random.normal(size=(5, 6)))
+    steps = PlaneStep(kick, step, sheet, jnp.zeros(6, bool))
+    halos = jnp.asarray(random.normal(size=(6, 2)))
+    rays = Rays(angle, angle, direction, direction, angle, angle)
+    transfer, theta, v = Transfer.through(steps), angle, direction
+    for plane in range(6):
+        (a, b), alpha = transfer.arrival[plane], halos[plane]
+        np.testing.assert_allclose(a * theta + b * v, rays.x, rtol=1e-10)
+        full = jax.tree.map(jnp.ones_like, angle)
+        row = jax.tree.map(lambda leaf, plane=plane: leaf[plane], steps)
+        rays = advance(rays, row, (alpha[0] * full, alpha[1] * full), ())
+        theta, v = theta + b * row.kick * alpha[0], v - a * row.kick * alpha[0]
+    np.testing.assert_allclose(transfer.end[0, 0] * theta + transfer.end[0, 1] * v, rays.x, rtol=1e-10)
+    np.testing.assert_allclose(transfer.end[1, 0] * theta + transfer.end[1, 1] * v, rays.v_x, rtol=1e-10)
+    np.testing.assert_allclose(jnp.linalg.det(transfer.end), 1, rtol=1e-10)

@@ -66,7 +66,7 @@ class Direct(RayTracer):
 
         @jax.checkpoint
         def trace_chunk(rays: tuple[Array, Array]) -> tuple[Rays, Visited | None]:
-            return trace_exactly(scene, blocks, deflectors, deflection, *rays, visit=every_plane)
+            return trace_exactly(scene, blocks, deflectors, deflection, Rays.start(*rays), visit=every_plane)
 
         size = x.size
         chunks = max(1, -(-size // self.chunk))

@@ -8,8 +8,8 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from lensax._types import Array, Float
-from lensax.mass import Halo
+from lensax._types import Array, Float, Int
+from lensax.mass import SphericalHalo
 from lensax.mass.plummer import PlummerMixture, mixture_slope
 from lensax.raytrace.packing import HaloBlocks
 from lensax.raytrace.recursion import Rays, advance, plane_steps
@@ -39,8 +39,8 @@ def trace_exactly(
     blocks: HaloBlocks,
     deflectors: Any,
     deflection: Callable[[Any, Array, Array], tuple[Array, Array]],
-    x: Float[Array, " rays"],
-    y: Float[Array, " rays"],
+    rays: Rays,
+    first_plane: int | Int[Array, ""] = 0,
     visit: bool = False,
 ) -> tuple[Rays, Visited | None]:
     """Trace rays, block of halos by block; a plane's kick is applied with its last block.
@@ -52,7 +52,8 @@ def trace_exactly(
         blocks: its halos, packed.
         deflectors: the same halos as `deflection` takes them, leaves (n_blocks, ...).
         deflection: `closed_form_deflection` or `mixture_deflection`.
-        x, y: image positions, arcsec.
+        rays: where they start, leaves (n_rays,): `Rays.start`, or on the way to `first_plane`.
+        first_plane: planes before it are left out.
         visit: also return where the rays met every plane and how its halos deflected them.
     """
     steps = jax.tree.map(lambda leaf: leaf[blocks.plane], plane_steps(scene))
@@ -71,9 +72,10 @@ def trace_exactly(
         rest = jax.tree.map(lambda a: jnp.where(last, jnp.zeros_like(a), a), alpha)
         return (ahead, rest), Visited(rays.x, rays.y, *alpha) if visit else None
 
-    zero = jnp.zeros_like(x)
-    rows = (deflectors, steps, blocks.last, blocks.filled)
-    (end, _), visited = lax.scan(jax.checkpoint(block), (Rays.start(x, y), (zero, zero)), rows)
+    zero = jnp.zeros_like(rays.x)
+    counts = blocks.plane >= first_plane
+    rows = (deflectors, steps, blocks.last & counts, blocks.filled & counts)
+    (end, _), visited = lax.scan(jax.checkpoint(block), (rays, (zero, zero)), rows)
     if visit:
         n_planes, n_blocks = scene.planes.n_planes, blocks.plane.shape[0]
         last_of_plane = jnp.zeros(n_planes, jnp.int32)
@@ -101,7 +103,7 @@ def mixture_deflection(
 
 
 def closed_form_deflection(
-    halos: Halo, x: Float[Array, " rays"], y: Float[Array, " rays"]
+    halos: SphericalHalo, x: Float[Array, " rays"], y: Float[Array, " rays"]
 ) -> tuple[Float[Array, " rays"], Float[Array, " rays"]]:
     """Summed deflection of halos with leaves (n_halos,), by their closed forms."""
     alpha_x, alpha_y = jax.vmap(lambda halo: halo.deflection(x, y))(halos)

@@ -3,6 +3,7 @@
 import jax.numpy as jnp
 
 from lensax._types import Array, Float
+from lensax.raytrace.exact import Visited
 
 __all__ = ["predicted_error", "predicted_peak", "tear_error"]
 
@@ -71,12 +72,8 @@ def predicted_peak(
 
 
 def tear_error(
-    x: Float[Array, "tiles n n"],
-    y: Float[Array, "tiles n n"],
-    alpha_x: Float[Array, "tiles n n"],
-    alpha_y: Float[Array, "tiles n n"],
-    spacing: Float[Array, " tiles"],
-) -> Float[Array, " tiles"]:
+    visited: Visited, third_difference: Float[Array, "planes tiles"], spacing: Float[Array, "planes tiles"]
+) -> Float[Array, "planes tiles"]:
     """Predicted rms error in each tile where the map to a plane, and with it the field of its halos, is torn, arcsec.
 
     Behind the centre of a cuspy lens neighbouring rays part: seen along the image, the smooth field of the halos jumps.
@@ -87,21 +84,18 @@ def tear_error(
     for every stencil across the tear, and s their spacing, which is large for the tile at its centre.
 
     Args:
-        x, y: where the nodes of each tile's stencil meet the plane, arcsec.
-        alpha_x, alpha_y: how the halos of the plane deflect them, arcsec.
+        visited: the nodes, leaves (n_planes, m_y, m_x).
+        third_difference: the largest of the nodes' positions in each tile's stencil, arcsec.
         spacing: of the tile's nodes in the plane, arcsec.
     """
 
     def typical_step(values: Array) -> Array:
         # The mean of roots: a few nodes beside a massive halo should not count.
-        along_y, along_x = (jnp.mean(jnp.sqrt(jnp.abs(jnp.diff(values, axis=axis)))) for axis in (1, 2))
+        along_y, along_x = (jnp.mean(jnp.sqrt(jnp.abs(jnp.diff(values, axis=axis))), axis=(1, 2)) for axis in (1, 2))
         return along_y**2 + along_x**2
 
-    def third_difference(values: Array) -> Array:
-        along_y, along_x = jnp.diff(values, 3, axis=1), jnp.diff(values, 3, axis=2)
-        return jnp.max(jnp.abs(along_y), axis=(1, 2)) + jnp.max(jnp.abs(along_x), axis=(1, 2))
-
-    tiny = jnp.finfo(x.dtype).tiny
-    gradient = (typical_step(alpha_x) + typical_step(alpha_y)) / (typical_step(x) + typical_step(y) + tiny)
-    third = third_difference(x) + third_difference(y)
-    return _TEAR * gradient * third * jnp.sqrt(spacing / (spacing + third + tiny))
+    tiny = jnp.finfo(spacing.dtype).tiny
+    gradient = typical_step(visited.alpha_x) + typical_step(visited.alpha_y)
+    gradient = gradient / (typical_step(visited.x) + typical_step(visited.y) + tiny)
+    share = jnp.sqrt(spacing / (spacing + third_difference + tiny))
+    return _TEAR * gradient[:, None] * third_difference * share

@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, final
+from typing import TYPE_CHECKING, Any, NamedTuple, final
 
 import equinox as eqx
 import jax
@@ -16,14 +16,15 @@ from lensax.mass.plummer import PlummerMixture
 from lensax.raytrace.direct import Direct
 from lensax.raytrace.exact import Visited, mixture_deflection, trace_exactly
 from lensax.raytrace.interpolation_error import tear_error
-from lensax.raytrace.lattice_geometry import Geometry, TileLevel
+from lensax.raytrace.lattice_geometry import Geometry
 from lensax.raytrace.lattice_layout import Layout, automatic_layout
 from lensax.raytrace.mean_sheet import typical_convergence, without_sheets
 from lensax.raytrace.packing import HaloBlocks, pack
-from lensax.raytrace.pair_list import Pairs, list_pairs
+from lensax.raytrace.pair_list import Pairs
 from lensax.raytrace.pair_selection import TileBoxes, mark_pairs, pair_threshold
-from lensax.raytrace.ray_pass import HaloRows, trace_rays
+from lensax.raytrace.ray_pass import LevelCorrections, Traced, trace_rays
 from lensax.raytrace.recursion import Rays
+from lensax.raytrace.torn_tiles import PackedHalos, TornTiles
 from lensax.raytrace.tracer import Diagnostics, RayTracer, Trace
 
 if TYPE_CHECKING:
@@ -32,25 +33,16 @@ if TYPE_CHECKING:
 
 __all__ = ["Corrections", "Lattice"]
 
+# Share of the tolerance that the uncorrected pairs may spend: gradients with respect to the halos' positions are the
+# last to be right, and ask for that much more.
+_SPENT = 0.5
 # No pair is left uncorrected whose predicted rms error exceeds this share of the tolerance: the worst ray of a tile
 # lies further off than its rms, and more than one halo may err there.
-_LARGEST_PAIR = 0.5
+_LARGEST_PAIR = 0.25
 # Predicted errors add with random signs; true ones exceed their sum by up to this factor (benchmarks/lattice.py).
 _SAFETY = 1.2
 # Rounding of the recursion, in units of the frame's width times the precision of a number.
 _ROUNDING = 1.0
-
-
-class LevelCorrections(eqx.Module):
-    """The corrections in the tiles of one over-sampling factor.
-
-    Attributes:
-        pairs: (tile, halo) pairs, tiles counted in the level.
-        exact: tiles on whose rays every halo is summed, counted in the level.
-    """
-
-    pairs: Pairs
-    exact: Int[Array, " exact_tiles"]
 
 
 class Corrections(eqx.Module):
@@ -127,16 +119,17 @@ class Lattice(RayTracer):
             return Direct().trace(scene, grid)
         layout = self._layout(scene.halos, grid)
         blocks, mixture = _packed(scene.halos, layout.width)
-        visited = _visit_nodes(scene, layout.geometry, blocks, mixture)
+        nodes = _visit_nodes(scene, layout.geometry, blocks, mixture)
         if corrections is None:
-            corrections = self._choose(scene, layout, blocks, visited)
-        halos, rest = HaloRows.from_mixture(mixture), without_sheets(visited, corrections.sheets)
+            corrections = self._choose(scene, layout, blocks, nodes)
+        rest = without_sheets(nodes.visited, corrections.sheets)
+        halos = PackedHalos(blocks, mixture)
         levels = [
-            _trace_level(scene, layout, level, blocks, mixture, halos, rest, corrections.sheets, chosen)
+            trace_rays(scene, layout, level, halos, rest, corrections.sheets, chosen)
             for level, chosen in zip(layout.geometry.levels, corrections.levels)
         ]
         source_x, source_y, lens_x, lens_y = (
-            layout.geometry.to_grid([getattr(rays, name) for rays in levels]) for name in ("x", "y", "lens_x", "lens_y")
+            layout.geometry.to_grid([getattr(rays, name) for rays in levels]) for name in Traced._fields
         )
         diagnostics = Diagnostics(
             error_estimate=corrections.error_estimate,
@@ -193,32 +186,31 @@ class Lattice(RayTracer):
     def _layout(self, halos: HaloCatalogue, grid: "Grid") -> Layout:
         return automatic_layout(self, grid, halos.n_planes, halos.n_slots)
 
-    def _choose(self, scene: "Scene", layout: Layout, blocks: HaloBlocks, visited: Visited) -> Corrections:
+    def _choose(self, scene: "Scene", layout: Layout, blocks: HaloBlocks, nodes: "_Nodes") -> Corrections:
         """Choose the exact tiles, then the pairs in the others, so that what is left stays within the tolerance."""
-        visited, blocks = lax.stop_gradient((visited, blocks))
+        nodes, blocks = lax.stop_gradient((nodes, blocks))
         geometry, dtype = layout.geometry, scene.dtype
-        n_planes = scene.planes.n_planes
-        boxes, sheets = _boxes(geometry, visited), typical_convergence(visited)
-        torn = _torn(geometry, without_sheets(visited, sheets), boxes)
+        n_planes, lens = scene.planes.n_planes, scene.planes.lens_index
+        boxes, sheets = _boxes(geometry, lens, nodes), typical_convergence(nodes.visited)
+        torn = _torn(geometry, lens, without_sheets(nodes.visited, sheets), boxes)
         levels, wanted, square = [], jnp.zeros((), jnp.int32), jnp.zeros((), dtype)
         overflow = jnp.zeros((), bool)
         for level, n_exact in zip(geometry.levels, layout.exact_tiles):
-            share = jnp.asarray(level.coverage / geometry.n_pixels * geometry.tile_pixels**2, dtype)
+            weights = level.coverage / geometry.n_pixels * geometry.tile_pixels**2
+            share = jnp.asarray(weights, dtype)
             level_torn = torn[level.tiles]
-            exact = lax.top_k(level_torn, n_exact)[1].astype(jnp.int32)
-            active = jnp.ones(len(level.tiles), bool).at[exact].set(False)
-            level_boxes = boxes.tiles(level.tiles)
-            weights = jnp.where(active, share, 0)
-            tear = jnp.sum(weights * level_torn**2)
-            part = jnp.sum(weights) * self.tolerance**2
-            budget = jnp.maximum(part - tear, 0.25 * part) / _SAFETY**2
-            threshold = pair_threshold(blocks, level_boxes, weights, _LARGEST_PAIR * self.tolerance, budget)
+            part = float(weights.sum()) * self.tolerance**2
+            exact = TornTiles.worst(level_torn, boxes.gain[lens][level.tiles], share, self.tolerance, n_exact)
+            level_boxes, active = boxes.tiles(level.tiles), ~exact.mask(len(level.tiles), lens, n_planes)
+            tear = jnp.sum(jnp.where(active[-1], share * level_torn**2, 0))
+            budget = jnp.minimum(jnp.maximum(part - tear, 0.25 * part) / _SAFETY**2, _SPENT**2 * part)
+            largest = _LARGEST_PAIR * self.tolerance
+            threshold = pair_threshold(blocks, level_boxes, active, weights, largest, budget)
             marked = mark_pairs(blocks, level_boxes, active, threshold, layout.capacity)
-            pairs = list_pairs(marked.words, blocks.plane, n_planes, layout.pair_blocks, layout.pair_width)
-            levels.append(LevelCorrections(pairs, exact))
+            levels.append(LevelCorrections(Pairs.from_marks(marked.words, blocks.plane, n_planes), exact))
             wanted = jnp.maximum(wanted, jnp.max(marked.wanted))
             overflow = overflow | jnp.any(marked.wanted > layout.capacity)
-            square = square + tear + _SAFETY**2 * jnp.sum(weights * marked.rest)
+            square = square + tear + _SAFETY**2 * jnp.sum(share * marked.rest)
         rounding = _ROUNDING * jnp.finfo(dtype).eps * max(geometry.grid.shape) * geometry.grid.pixel_scale
         return Corrections(tuple(levels), sheets, wanted, jnp.sqrt(square + rounding**2), overflow)
 
@@ -228,44 +220,40 @@ def _packed(halos: HaloCatalogue, width: int) -> tuple[HaloBlocks, PlummerMixtur
     return blocks, jax.vmap(PlummerMixture.from_halo)(blocks.halos)
 
 
-def _visit_nodes(scene: "Scene", geometry: Geometry, blocks: HaloBlocks, mixture: PlummerMixture) -> Visited:
-    """Trace the nodes; leaves (n_planes, m_y, m_x)."""
+class _Nodes(NamedTuple):
+    """The nodes on every plane, leaves (n_planes, m_y, m_x), and in the source, (m_y, m_x), arcsec."""
+
+    visited: Visited
+    source_x: Float[Array, "m_y m_x"]
+    source_y: Float[Array, "m_y m_x"]
+
+
+def _visit_nodes(scene: "Scene", geometry: Geometry, blocks: HaloBlocks, mixture: PlummerMixture) -> _Nodes:
     x, y = geometry.nodes(scene.dtype)
-    _, visited = trace_exactly(scene, blocks, mixture, mixture_deflection, x.reshape(-1), y.reshape(-1), visit=True)
-    return jax.tree.map(lambda leaf: leaf.reshape(-1, *geometry.node_shape), visited)
+    start = Rays.start(x.reshape(-1), y.reshape(-1))
+    end, visited = trace_exactly(scene, blocks, mixture, mixture_deflection, start, visit=True)
+    visited = jax.tree.map(lambda leaf: leaf.reshape(-1, *geometry.node_shape), visited)
+    return _Nodes(visited, end.x.reshape(geometry.node_shape), end.y.reshape(geometry.node_shape))
 
 
-def _boxes(geometry: Geometry, visited: Visited) -> TileBoxes:
-    (left, right), (low, high) = jax.vmap(geometry.boxes)(visited.x), jax.vmap(geometry.boxes)(visited.y)
-    half_x, half_y = 0.5 * (right - left), 0.5 * (high - low)
-    spacing = jnp.maximum(half_x, half_y) * (2 / geometry.cells)
-    return TileBoxes(0.5 * (left + right), 0.5 * (low + high), half_x, half_y, spacing, geometry.cells)
+def _boxes(geometry: Geometry, lens: int, nodes: _Nodes) -> TileBoxes:
+    def box(x: Array, y: Array) -> tuple[Array, ...]:
+        (left, right), (low, high) = geometry.boxes(x), geometry.boxes(y)
+        half_x, half_y = 0.5 * (right - left), 0.5 * (high - low)
+        spacing = jnp.maximum(half_x, half_y) * (2 / geometry.cells)
+        return 0.5 * (left + right), 0.5 * (low + high), half_x, half_y, spacing
+
+    center_x, center_y, half_x, half_y, spacing = jax.vmap(box)(nodes.visited.x, nodes.visited.y)
+    # Near its centre the lens spreads rays: errors in front of it grow as the distances of the nodes do.
+    spread = jnp.maximum(box(nodes.source_x, nodes.source_y)[4] / spacing[lens], 1)
+    in_front = jnp.asarray(np.arange(len(spacing)) <= lens)[:, None]
+    gain = jnp.where(in_front, spread[None], 1)
+    return TileBoxes(center_x, center_y, half_x, half_y, spacing, gain, geometry.cells)
 
 
-def _torn(geometry: Geometry, visited: Visited, boxes: TileBoxes) -> Float[Array, " tiles"]:
-    """Predicted rms error of every tile where the map is torn, all planes together, arcsec."""
-    cut = jax.vmap(geometry.stencils)
-    errors = jax.vmap(tear_error)(
-        cut(visited.x), cut(visited.y), cut(visited.alpha_x), cut(visited.alpha_y), boxes.spacing
-    )
+def _torn(geometry: Geometry, lens: int, visited: Visited, boxes: TileBoxes) -> Float[Array, " tiles"]:
+    """Predicted rms error of every tile where the map is torn, all planes behind the lens together, arcsec."""
+    behind = jax.tree.map(lambda leaf: leaf[lens + 1 :], visited)
+    largest = jax.vmap(geometry.largest_third_difference)
+    errors = tear_error(behind, largest(behind.x) + largest(behind.y), boxes.spacing[lens + 1 :])
     return jnp.sqrt(jnp.sum(errors**2, axis=0))
-
-
-def _trace_level(
-    scene: "Scene",
-    layout: Layout,
-    level: TileLevel,
-    blocks: HaloBlocks,
-    mixture: PlummerMixture,
-    halos: HaloRows,
-    visited: Visited,
-    sheets: Float[Array, " planes"],
-    chosen: LevelCorrections,
-) -> Rays:
-    """The rays of a level's tiles: with corrections in all, exactly in some."""
-    rays = trace_rays(scene, layout, level, halos, visited, sheets, chosen.pairs)
-    if chosen.exact.shape[0] == 0:
-        return rays
-    x, y = (start[chosen.exact] for start in layout.geometry.rays(level, scene.dtype))
-    exactly, _ = trace_exactly(scene, blocks, mixture, mixture_deflection, x.reshape(-1), y.reshape(-1))
-    return jax.tree.map(lambda all_, some: all_.at[chosen.exact].set(some.reshape(x.shape)), rays, exactly)

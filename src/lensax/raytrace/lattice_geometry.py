@@ -1,6 +1,8 @@
 """The lattice of node rays, the tiles of the frame, and the interpolation from one to the other."""
 
+import functools
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -100,10 +102,34 @@ class Geometry:
 
         return cut(cut(nodes, 0, t_y), 2, t_x).swapaxes(1, 2).reshape(t_y * t_x, n, n)
 
+    def extreme(
+        self, larger: Callable[[Array, Array], Array], values: Float[Array, "m_y m_x"], rows: range, columns: range
+    ) -> Float[Array, " tiles"]:
+        """`larger` (or smaller) of the lattice's values within each tile: strided slices, no gather.
+
+        Args:
+            larger: `jnp.maximum` or `jnp.minimum`.
+            values: on the nodes, or differences between them.
+            rows, columns: which of them count, from the first node of the tile's stencil.
+        """
+        (t_y, t_x), step = self.tiles, self.cells
+
+        def along(values: Array, axis: int, part: range, count: int) -> Array:
+            cuts = [lax.slice_in_dim(values, i, i + step * (count - 1) + 1, step, axis) for i in part]
+            return functools.reduce(larger, cuts)
+
+        return along(along(values, 0, rows, t_y), 1, columns, t_x).reshape(-1)
+
     def boxes(self, nodes: Float[Array, "m_y m_x"]) -> tuple[Float[Array, " tiles"], Float[Array, " tiles"]]:
         """Smallest and largest node value over the tile itself, for every tile."""
-        inner = self.stencils(nodes)[:, _MARGIN:-_MARGIN, _MARGIN:-_MARGIN]
-        return inner.min((1, 2)), inner.max((1, 2))
+        inner = range(_MARGIN, _MARGIN + self.cells + 1)
+        return self.extreme(jnp.minimum, nodes, inner, inner), self.extreme(jnp.maximum, nodes, inner, inner)
+
+    def largest_third_difference(self, nodes: Float[Array, "m_y m_x"]) -> Float[Array, " tiles"]:
+        """Sum of the largest third differences along both axes of each tile's stencil, absolute."""
+        every, between = range(self.stencil), range(self.stencil - 3)
+        along_y, along_x = (jnp.abs(jnp.diff(nodes, 3, axis=axis)) for axis in (0, 1))
+        return self.extreme(jnp.maximum, along_y, between, every) + self.extreme(jnp.maximum, along_x, every, between)
 
     @cached_property
     def levels(self) -> tuple[TileLevel, ...]:
@@ -135,7 +161,7 @@ class Geometry:
         )
 
     def weights(self, factor: int) -> np.ndarray:
-        """Lagrange weights from the stencil to the rays along one side of any tile, (side, stencil)."""
+        """Lagrange weights from the nodes of the stencil to the rays of any tile, (stencil^2, side^2)."""
         side = self.tile_pixels * factor
         at = (np.arange(side) + 0.5) * self.cells / side
         cell = np.minimum(at.astype(int), self.cells - 1)
@@ -143,7 +169,7 @@ class Geometry:
         for i in range(ORDER + 1):
             factors = [(at - cell + _MARGIN - k) / (i - k) for k in range(ORDER + 1) if k != i]
             weights[np.arange(side), cell + i] = np.prod(factors, axis=0)
-        return weights
+        return np.kron(weights, weights).T
 
     def to_grid(self, parts: list[Float[Array, "_ _"]]) -> Float[Array, "*grid"]:
         """Values of the rays of every level's tiles, in the order and shape of `grid.positions`."""

@@ -1,56 +1,85 @@
-"""From marks to a list: the pairs of every plane, in blocks of fixed size."""
+"""From marks to lists: the pairs of every plane, looked up block by block."""
 
 import equinox as eqx
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
 from lensax._types import Array, Bool, Int
 from lensax.raytrace.pair_selection import WORD
 
-__all__ = ["Pairs", "list_pairs"]
+__all__ = ["PairBlock", "Pairs"]
 
 
-class Pairs(eqx.Module):
-    """(tile, halo) pairs that receive an exact correction, plane by plane; unused slots come last on each plane.
+class PairBlock(eqx.Module):
+    """A few (tile, halo) pairs of one plane; unused slots come last.
 
     Attributes:
-        tile: index of the tile, (n_planes, n_blocks, width).
+        tile: index of the tile, (width,).
         halo: row of the halo among the packed ones.
         used: whether the slot holds a pair.
     """
 
-    tile: Int[Array, "planes blocks width"]
-    halo: Int[Array, "planes blocks width"]
-    used: Bool[Array, "planes blocks width"]
+    tile: Int[Array, " width"]
+    halo: Int[Array, " width"]
+    used: Bool[Array, " width"]
 
 
-def list_pairs(words: Array, plane: Int[Array, " halo_blocks"], n_planes: int, n_blocks: int, width: int) -> Pairs:
-    """The marked pairs as a list: population count, prefix sum, binary search; no sort.
+class Pairs(eqx.Module):
+    """(tile, halo) pairs that receive an exact correction, numbered plane by plane.
 
-    Args:
-        words: a bit for each tile, a row for each halo, (n_halo_blocks, halos, n_words).
-        plane: plane of each halo block, increasing.
-        n_planes: number of planes.
-        n_blocks, width: room on each plane; pairs beyond it are left out.
+    Kept as marks: a pair is found when its block is corrected, so that room for more pairs costs next to nothing.
+
+    Attributes:
+        words: a bit for each tile, `n_words` for each halo, (n_halos * n_words,); bit b of word w is tile
+            `b n_words + w`.
+        running: marks up to and with each word.
+        first: number of each plane's first pair, and of all pairs, (n_planes + 1,).
+        n_words: words for each halo.
     """
-    n_words = words.shape[2]
-    words_per_block = words.shape[1] * n_words
-    words = words.reshape(-1)
-    population = lax.population_count(words).astype(jnp.int32)
-    running = jnp.cumsum(population, dtype=jnp.int32)
-    first_block = jnp.searchsorted(plane, jnp.arange(n_planes + 1, dtype=plane.dtype)).astype(jnp.int32)
-    before = jnp.concatenate([jnp.zeros(1, jnp.int32), running])[first_block * words_per_block]
-    rank = before[:-1, None] + jnp.arange(n_blocks * width, dtype=jnp.int32)[None]
-    used = rank < before[1:, None]
-    at = jnp.minimum(jnp.searchsorted(running, rank + 1).astype(jnp.int32), running.size - 1)
-    within = jnp.where(used, rank - (running[at] - population[at]), 0)
-    tile = at % n_words * WORD + _nth_bit(words[at], within)
-    shape = (n_planes, n_blocks, width)
-    return Pairs(
-        tile=jnp.where(used, tile, 0).reshape(shape),
-        halo=jnp.where(used, at // n_words, 0).reshape(shape),
-        used=used.reshape(shape),
-    )
+
+    words: Array
+    running: Int[Array, " words"]
+    first: Int[Array, " planes_and_one"]
+    n_words: int = eqx.field(static=True)
+
+    @classmethod
+    def from_marks(cls, words: Array, plane: Int[Array, " halo_blocks"], n_planes: int) -> "Pairs":
+        """The pairs that are marked.
+
+        Args:
+            words: (n_halo_blocks, halos, n_words).
+            plane: plane of each halo block, increasing.
+            n_planes: number of planes.
+        """
+        per_block = words.shape[1] * words.shape[2]
+        running = jnp.cumsum(lax.population_count(words.reshape(-1)).astype(jnp.int32), dtype=jnp.int32)
+        first_block = jnp.searchsorted(plane, jnp.arange(n_planes + 1, dtype=plane.dtype)).astype(jnp.int32)
+        first = jnp.concatenate([jnp.zeros(1, jnp.int32), running])[first_block * per_block]
+        return cls(words.reshape(-1), running, first, words.shape[2])
+
+    @property
+    def counts(self) -> Int[Array, " planes"]:
+        """Pairs on each plane."""
+        return jnp.diff(self.first)
+
+    def per_tile(self, n_tiles: int) -> Int[Array, " tiles"]:
+        """Pairs in each tile, all planes."""
+        words = self.words.reshape(-1, self.n_words)
+        bits = [jnp.sum((words >> np.uint32(bit)) & np.uint32(1), axis=0, dtype=jnp.uint32) for bit in range(WORD)]
+        return jnp.concatenate(bits).astype(jnp.int32)[:n_tiles]
+
+    def block(self, plane: Int[Array, ""], index: Int[Array, ""], width: int) -> PairBlock:
+        """The pairs `index * width` to `(index + 1) * width` of a plane: prefix sum and binary search, no sort."""
+        rank = self.first[plane] + index * width + jnp.arange(width, dtype=jnp.int32)
+        used = rank < self.first[plane + 1]
+        at = jnp.minimum(
+            jnp.searchsorted(self.running, rank + 1, method="scan_unrolled").astype(jnp.int32), self.running.size - 1
+        )
+        word = self.words[at]
+        within = jnp.where(used, rank - (self.running[at] - lax.population_count(word).astype(jnp.int32)), 0)
+        tile = _nth_bit(word, within) * self.n_words + at % self.n_words
+        return PairBlock(jnp.where(used, tile, 0), jnp.where(used, at // self.n_words, 0), used)
 
 
 def _nth_bit(word: Array, n: Int[Array, "*shape"]) -> Int[Array, "*shape"]:

@@ -9,7 +9,7 @@ import numpy as np
 from jax import lax
 
 from lensax._types import Array, Bool, Float, Int, Scalar
-from lensax.mass import Halo
+from lensax.mass import Halo, MixedHalos
 from lensax.raytrace.interpolation_error import predicted_error, predicted_peak
 from lensax.raytrace.packing import HaloBlocks
 
@@ -26,13 +26,21 @@ _BISECTIONS = 8
 
 
 class TileBoxes(eqx.Module):
-    """The box around each tile's nodes on every plane, and their spacing: leaves (n_planes, n_tiles), arcsec."""
+    """The box around each tile's nodes on every plane: leaves (n_planes, n_tiles), angles in arcsec.
+
+    Attributes:
+        center_x, center_y, half_x, half_y: of the box.
+        spacing: of the nodes.
+        gain: what an error on the plane is multiplied by on the way to the source, at least 1.
+        cells: node cells along a side of a tile.
+    """
 
     center_x: Float[Array, "*planes tiles"]
     center_y: Float[Array, "*planes tiles"]
     half_x: Float[Array, "*planes tiles"]
     half_y: Float[Array, "*planes tiles"]
     spacing: Float[Array, "*planes tiles"]
+    gain: Float[Array, "*planes tiles"]
     cells: int = eqx.field(static=True)
 
     def tiles(self, index: np.ndarray) -> "TileBoxes":
@@ -44,20 +52,20 @@ class Marked(eqx.Module):
     """Pairs whose predicted error exceeds a threshold.
 
     Attributes:
-        words: a bit for each tile, a row for each halo, (n_blocks, width, n_words).
-        counts: pairs on each plane, (n_planes,).
-        wanted: the same before the threshold was raised until they fit the capacity.
-        rest: sum over the unmarked halos of their squared rms errors, for each tile, arcsec^2.
+        words: a bit for each tile, a row for each halo, (n_blocks, width, n_words), in the order of `Pairs`.
+        wanted: pairs on each plane, (n_planes,), before the threshold was raised until they fitted the capacity.
+        rest: sum over the unmarked halos of their squared rms errors where they are active, each tile, arcsec^2.
     """
 
     words: Array
-    counts: Int[Array, " planes"]
     wanted: Int[Array, " planes"]
     rest: Float[Array, " tiles"]
 
 
-def block_errors(halos: Halo, boxes: TileBoxes) -> tuple[Float[Array, "halos tiles"], Float[Array, "halos tiles"]]:
-    """Predicted errors of every halo of a block, leaves (width,), in every tile of its plane, leaves (n_tiles,).
+def block_errors(
+    halos: Halo | MixedHalos, boxes: TileBoxes
+) -> tuple[Float[Array, "halos tiles"], Float[Array, "halos tiles"]]:
+    """Predicted errors in the source of every halo of a block, leaves (width,), in every tile of its plane, (n_tiles,).
 
     Returns:
         the rms over the tile, and the number that is held against the threshold: no less, and a share of the peak.
@@ -70,28 +78,37 @@ def block_errors(halos: Halo, boxes: TileBoxes) -> tuple[Float[Array, "halos til
     )
     rms = predicted_error(kappa_s, scale_radius, core_radius, distance, spacing, boxes.cells)
     peak = predicted_peak(kappa_s, scale_radius, distance, spacing)
-    return rms, jnp.maximum(rms, _SHARE_OF_PEAK * peak)
+    gain = boxes.gain[None]
+    return gain * rms, gain * jnp.maximum(rms, _SHARE_OF_PEAK * peak)
 
 
 def pair_threshold(
-    blocks: HaloBlocks, boxes: TileBoxes, weights: Float[Array, " tiles"], largest: float, budget: Scalar
+    blocks: HaloBlocks,
+    boxes: TileBoxes,
+    active: Bool[Array, "planes tiles"],
+    weights: np.ndarray,
+    largest: float,
+    budget: Scalar,
 ) -> Scalar:
     """The largest threshold that leaves a mean square error within the budget, from a sample of the tiles, arcsec.
 
     Args:
         blocks: the halos.
         boxes: the tiles.
-        weights: share of each tile in the mean, 0 for tiles that are traced exactly.
+        active: where pairs count.
+        weights: share of each tile in the mean.
         largest: the threshold is no larger than that, arcsec.
         budget: mean square error over the frame that pairs below the threshold may cause together, arcsec^2.
     """
-    n_tiles, dtype = weights.shape[0], weights.dtype
+    n_tiles, dtype = len(weights), boxes.spacing.dtype
     sample = np.sort(np.random.default_rng(0).permutation(n_tiles)[:_SAMPLE])
     sampled = boxes.tiles(sample)
     rows = jax.tree.map(lambda leaf: leaf[blocks.plane], sampled)
     errors, seen = jax.vmap(block_errors)(blocks.halos, rows)
-    share = weights[sample] / jnp.maximum(jnp.sum(weights[sample]), jnp.finfo(dtype).tiny)
-    weighted = errors * errors * share[None, None]
+    share = weights[sample] * (np.sum(weights) / np.sum(weights[sample]))
+    weighted = jnp.where(
+        active[:, sample][blocks.plane][:, None], errors * errors * jnp.asarray(share, dtype)[None, None], 0
+    )
 
     def left(threshold: Array) -> Array:
         return jnp.sum(jnp.where(seen > threshold, 0, weighted))
@@ -108,41 +125,44 @@ def pair_threshold(
 
 
 def mark_pairs(
-    blocks: HaloBlocks, boxes: TileBoxes, active: Bool[Array, " tiles"], threshold: Scalar, capacity: int
+    blocks: HaloBlocks, boxes: TileBoxes, active: Bool[Array, "planes tiles"], threshold: Scalar, capacity: int
 ) -> Marked:
     """Mark the pairs above the threshold; on planes with more than `capacity` of them it is doubled until they fit.
 
     Args:
         blocks: the halos.
         boxes: the tiles.
-        active: tiles in which pairs count.
+        active: where pairs count.
         threshold: predicted error, arcsec.
         capacity: room for pairs on each plane.
     """
     n_planes, n_tiles = boxes.spacing.shape
     width = blocks.halos.kappa_s.shape[1]
     n_words = -(-n_tiles // WORD)
-    places = jnp.arange(WORD, dtype=jnp.uint32)[None, None]
+    beyond = ((0, 0), (0, n_words * WORD - n_tiles))
+    # Tiles beyond the last fill the words; they are inactive, and far from being degenerate.
+    boxes = jax.tree.map(lambda leaf: jnp.pad(leaf, beyond, constant_values=1), boxes)
+    active = jnp.pad(active, beyond)
+    places = jnp.arange(WORD, dtype=jnp.uint32)[None, :, None]
 
     def mark(level: Array) -> tuple[Array, Array, Array]:
-        def block(rest: Array, row: tuple) -> tuple[Array, tuple[Array, Array]]:
+        def block(rest: Array, row: tuple) -> tuple[Array, Array]:
             halos, plane, filled = row
 
-            def count(rest: Array) -> tuple[Array, tuple[Array, Array]]:
+            def evaluate() -> Array:
+                # One array holds both results, the squared error or the mark: what has one consumer is computed once.
                 error, seen = block_errors(halos, jax.tree.map(lambda leaf: leaf[plane], boxes))
-                above = (seen > threshold * level[plane]) & active[None]
-                rest = rest + jnp.sum(jnp.where(above, 0, error * error), axis=0)
-                bits = jnp.pad(above, ((0, 0), (0, n_words * WORD - n_tiles))).reshape(width, n_words, WORD)
-                words = jnp.sum(bits.astype(jnp.uint32) << places, axis=-1, dtype=jnp.uint32)
-                return rest, (words, jnp.sum(above, dtype=jnp.int32))
+                unmarked = jnp.where(seen > threshold * level[plane], -1, error * error)
+                return jnp.where(active[plane][None], unmarked, 0)
 
-            def skip(rest: Array) -> tuple[Array, tuple[Array, Array]]:
-                return rest, (jnp.zeros((width, n_words), jnp.uint32), jnp.zeros((), jnp.int32))
+            square = lax.cond(filled, evaluate, lambda: jnp.zeros((width, n_words * WORD), rest.dtype))
+            marks = (square < 0).astype(jnp.uint32).reshape(width, WORD, n_words)
+            words = jnp.sum(marks << places, axis=1, dtype=jnp.uint32)
+            return rest + jnp.sum(jnp.maximum(square, 0), axis=0), words
 
-            return lax.cond(filled, count, skip, rest)
-
-        start = jnp.zeros(n_tiles, boxes.spacing.dtype)
-        rest, (words, numbers) = lax.scan(block, start, (blocks.halos, blocks.plane, blocks.filled))
+        start = jnp.zeros(n_words * WORD, boxes.spacing.dtype)
+        rest, words = lax.scan(block, start, (blocks.halos, blocks.plane, blocks.filled))
+        numbers = jnp.sum(lax.population_count(words), axis=(1, 2), dtype=jnp.uint32).astype(jnp.int32)
         return words, jnp.zeros(n_planes, jnp.int32).at[blocks.plane].add(numbers), rest
 
     def again(state: tuple) -> tuple:
@@ -155,6 +175,6 @@ def mark_pairs(
     unit = jnp.ones(n_planes, boxes.spacing.dtype)
     unmarked = jnp.zeros((*blocks.halos.kappa_s.shape, n_words), jnp.uint32)
     too_many = jnp.full(n_planes, capacity + 1, jnp.int32)
-    state = (unit, unmarked, too_many, jnp.zeros(n_tiles, unit.dtype), too_many, jnp.ones((), bool))
-    _, words, counts, rest, wanted, _ = lax.while_loop(lambda state: jnp.any(state[2] > capacity), again, state)
-    return Marked(words, counts, wanted, rest)
+    state = (unit, unmarked, too_many, jnp.zeros(n_words * WORD, unit.dtype), too_many, jnp.ones((), bool))
+    _, words, _, rest, wanted, _ = lax.while_loop(lambda state: jnp.any(state[2] > capacity), again, state)
+    return Marked(words, wanted, rest[:n_tiles])
