@@ -4,7 +4,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from lensax.inversion import CorrelatedNoise, IndependentNoise
+import lensax as lx
+from lensax.inversion import CorrelatedNoise, IndependentNoise, model_noise_map
 from lensax.inversion.noise import whiten
 
 MASK = np.random.default_rng(2).uniform(size=(18, 18)) > 0.15
@@ -78,3 +79,15 @@ def test_estimate_finds_the_mixing():
 def test_bad_noise_is_refused(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+def test_poisson_term_of_the_model(ring):
+    dataset = lx.Imaging(ring.data, ring.noise_map, None, 0.1, ring.mask, 500.0, 0.01)
+    model = jnp.full(dataset.shape, 0.02).at[15, 24].set(-1.0)
+    found = model_noise_map(dataset, model, 2.0)
+    used = np.asarray(ring.mask)
+    expected = np.full(dataset.shape, 2 * np.sqrt(1e-4 + 0.02 / 500))
+    expected[15, 24] = 0.02
+    np.testing.assert_allclose(found, np.where(used, expected, ring.noise_map), rtol=1e-12)
+    with pytest.raises(ValueError, match="the dataset has no exposure_time"):
+        model_noise_map(ring, model)

@@ -12,6 +12,7 @@ from lensax.inversion.kernels import GaussianKernel, Matern
 from lensax.inversion.mesh import AdaptiveMesh, Mesh, PlacedMesh, UniformMesh
 from lensax.inversion.nnls import NonNegative, nnls
 from lensax.inversion.noise import CorrelatedNoise, IndependentNoise, Noise
+from lensax.inversion.noise_map import model_noise_map
 from lensax.inversion.pixelization import Pixelization
 from lensax.inversion.reconstruction import Reconstruction
 from lensax.inversion.regularization import Adaptive, Constant, Curvature, Precision, Regularization, Zeroth
@@ -50,6 +51,7 @@ __all__ = [
     "UniformAmplitude",
     "UniformMesh",
     "Zeroth",
+    "model_noise_map",
     "nnls",
     "soft_bounds",
 ]

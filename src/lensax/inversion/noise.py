@@ -53,15 +53,15 @@ class Whitener(eqx.Module):
     """What `whiten` needs for an image.
 
     Attributes:
-        inverse: 1 / sigma, 0 outside of the mask, (n_y, n_x).
+        inverse: 1 / sigma, 0 outside of the mask, (n_y, n_x), of the pixels that the others look at.
         last: 1 / sqrt(var), 0 outside of the mask.
         coefficients: (12, n_y, n_x), or None.
         log_normalization: `sum ln(2 pi sigma^2 var)` over the mask.
     """
 
     inverse: Float[Array, "n_y n_x"]
-    last: Float[Array, "n_y n_x"]
-    coefficients: Float[Array, "12 n_y n_x"] | None
+    last: Float[Array, "inner_y inner_x"]
+    coefficients: Float[Array, "12 inner_y inner_x"] | None
     log_normalization: Scalar
 
 

@@ -1,0 +1,130 @@
+"""Times the evidence of a pixelized source and its gradient: seconds, processor seconds and peak memory.
+
+    python benchmarks/inversion.py
+    python benchmarks/inversion.py --mesh 28 39 --over-sample 1 4 --repeats 5
+
+A circular mask of about 15000 pixels of 0.05 arcsec, a PSF of 21 x 21 pixels, an elliptical power law with shear, a
+quadratic adaptive mesh. Each case runs in a process of its own. Besides the wall clock, the processor time over the
+cores is given: what the wall clock would be on cores that nobody else uses. Writes benchmarks/results/inversion.json
+and .md.
+"""
+
+import argparse
+import json
+import os
+import resource
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+# LAPACK threads that wait for a busy core cost more than they bring for systems of this size.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+import jax
+import jax.numpy as jnp
+from raytrace import RESULTS, machine
+
+import lensax as lx
+
+PIXELS, PIXEL_SCALE, RADIUS, PSF = 150, 0.05, 3.46, 21
+
+
+def problem(mesh: int, over_sample: int) -> tuple[Any, Any, jax.Array]:
+    """The evidence as a function of four lens parameters, the dataset, and the parameters."""
+    psf = lx.psf.Gaussian(0.1, size=PSF)
+    instrument = lx.Instrument((PIXELS, PIXELS), PIXEL_SCALE, psf, 2000.0, sky_level=0.1, over_sample=2)
+    planes = lx.raytrace.Planes([0.5], 0.5, 1.5, lx.cosmology.Planck15)
+    shear = lx.mass.ExternalShear(0.03, 0.02)
+    source = lx.light.Sersic(5.0, 0.15, 1.0, 0.2, 0.1, 0.05, 0.03), lx.light.Sersic(3.0, 0.05, 1.0, 0, 0, 0.25, -0.1)
+    scene = lx.Scene(planes, (lx.mass.PowerLaw(1.6, 2.05, 0.1, 0.05, 0.01, 0.0), shear), None, source)
+    simulator = lx.Simulator(instrument)
+    noise = instrument.noise_map(simulator.noiseless(scene))
+    mask = lx.Mask.circular(RADIUS)
+    dataset = lx.Imaging(simulator(scene, jax.random.key(1)), noise, psf, PIXEL_SCALE, mask)
+    pixelization = lx.inversion.Pixelization(
+        lx.inversion.AdaptiveMesh((mesh, mesh)), lx.inversion.Constant(1.0), over_sample=over_sample
+    )
+
+    def evidence(p: jax.Array) -> jax.Array:
+        return pixelization.log_evidence(dataset, (lx.mass.PowerLaw(p[0], p[1], p[2], p[3], 0.01, 0.0), shear))
+
+    return evidence, dataset, jnp.asarray([1.6, 2.05, 0.1, 0.05])
+
+
+def timed(compiled: Any, p: jax.Array, repeats: int) -> tuple[float, float]:
+    """The least wall clock and the least processor time of some calls, each at other parameters."""
+    jax.block_until_ready(compiled(p))
+    wall, processor = [], []
+    for i in range(repeats):
+        begin, spent = time.perf_counter(), time.process_time()
+        jax.block_until_ready(compiled(p + 1e-3 * i))
+        wall.append(time.perf_counter() - begin)
+        processor.append(time.process_time() - spent)
+    return min(wall), min(processor)
+
+
+def measure(mesh: int, over_sample: int, repeats: int) -> dict[str, Any]:
+    """One row of the table."""
+    evidence, dataset, p = problem(mesh, over_sample)
+    row: dict[str, Any] = {"mesh": mesh, "over_sample": over_sample, "pixels": dataset.n_pixels}
+    for name, function in (("value", jax.jit(evidence)), ("gradient", jax.jit(jax.value_and_grad(evidence)))):
+        begin = time.perf_counter()
+        compiled = function.lower(p).compile()
+        row[f"{name}_compile_s"] = time.perf_counter() - begin
+        row[f"{name}_s"], row[f"{name}_processor_s"] = timed(compiled, p, repeats)
+        row[f"{name}_temporary_gb"] = compiled.memory_analysis().temp_size_in_bytes / 1e9
+    row["peak_gb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+    return row
+
+
+def table(rows: list[dict[str, Any]], about: dict[str, Any]) -> str:
+    """The measurements as Markdown."""
+    cores = about["cores"]
+    lines = [
+        f"{about['cpu']}, {cores} cores, {about['date']}; load {about['load_before']:.1f} before the run. "
+        f"{rows[0]['pixels']} pixels, PSF {PSF} x {PSF}. In brackets: processor time over {cores} cores.",
+        "",
+        "| mesh | over-sampling | value | value and gradient | compilation of both | peak memory of the process |",
+        "|---|--:|--:|--:|--:|--:|",
+    ]
+    for row in rows:
+        value, gradient = (
+            f"{row[f'{name}_s']:.2f} s ({row[f'{name}_processor_s'] / cores:.2f} s)" for name in ("value", "gradient")
+        )
+        compilation = row["value_compile_s"] + row["gradient_compile_s"]
+        lines.append(
+            f"| {row['mesh']} x {row['mesh']} | {row['over_sample']} | {value} | {gradient} | {compilation:.0f} s "
+            f"| {row['peak_gb']:.1f} GB |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    """Runs the measurements and writes the results."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--mesh", type=int, nargs="+", default=[28, 39])
+    parser.add_argument("--over-sample", type=int, nargs="+", default=[1, 4])
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--out", type=Path, default=RESULTS)
+    parser.add_argument("--one", action="store_true", help="print one row as JSON, in this process")
+    options = parser.parse_args()
+    if options.one:
+        jax.config.update("jax_enable_x64", True)
+        print(json.dumps(measure(options.mesh[0], options.over_sample[0], options.repeats)))
+        return
+    about, rows = machine(), []
+    for mesh in options.mesh:
+        for over_sample in options.over_sample:
+            case = ["--mesh", str(mesh), "--over-sample", str(over_sample), "--repeats", str(options.repeats), "--one"]
+            done = subprocess.run([sys.executable, __file__, *case], stdout=subprocess.PIPE, text=True, check=True)
+            rows.append(json.loads(done.stdout.splitlines()[-1]))
+            print(table(rows[-1:], about).splitlines()[-1], flush=True)
+    options.out.mkdir(parents=True, exist_ok=True)
+    (options.out / "inversion.json").write_text(json.dumps({"machine": about, "rows": rows}, indent=1) + "\n")
+    (options.out / "inversion.md").write_text(table(rows, about))
+
+
+if __name__ == "__main__":
+    main()
