@@ -7,7 +7,7 @@ Every experiment runs the real program on a small configuration, does something 
 same command again, and compares the bytes at the end with those of a campaign that nobody disturbed: every file but the
 run history, the locks and the clock times in the records. Needs `lensax[cluster]`; experiments that fill a disk or take
 a folder away mount a small tmpfs and are left out, with a word, where that is not permitted.
-Writes benchmarks/results/reliability.json and .md.
+Writes benchmarks/results/reliability.json and .md; with `--only`, the other experiments' results stay.
 """
 
 import argparse
@@ -27,41 +27,48 @@ def table(rows: list[dict], about: dict) -> str:
     """The results as Markdown."""
     lines = [
         f"{about['cpu']}, {about['cores']} cores, {about['date']}; load {about['load_before']:.1f} before the run. "
-        f"{about['rows']} rows of 12 x 12 pixels in shards of {about['shard_size']} rows, "
-        f"{about['seconds']:.0f} s in all.",
+        "Images of 12 x 12 pixels, in shards of 16 rows.",
         "",
-        "| what happened | how often | what was seen | rows lost | rows doubled | files that differ at the end |",
-        "|---|--:|---|--:|--:|--:|",
+        "| what happened | rows | how often | what was seen | rows lost | doubled | files that differ at the end |",
+        "|---|--:|--:|---|--:|--:|--:|",
     ]
     for row in rows:
         lost, doubled, differ = (row.get(name, "") for name in ("lost", "doubled", "differ"))
-        lines.append(f"| {row['what']} | {row['times']} | {row['seen']} | {lost} | {doubled} | {differ} |")
+        lines.append(
+            f"| {row['what']} | {row['rows']} | {row['times']} | {row['seen']} | {lost} | {doubled} | {differ} |"
+        )
     return "\n".join(lines) + "\n"
+
+
+def write(out: Path, rows: list[dict], about: dict) -> None:
+    """Write the results; those of experiments that were not run again stay."""
+    path = out / "reliability.json"
+    known = json.loads(path.read_text())["rows"] if path.exists() else []
+    merged = {row["what"]: row for row in [*known, *rows]}
+    path.write_text(json.dumps({"machine": about, "rows": list(merged.values())}, indent=1) + "\n")
+    (out / "reliability.md").write_text(table(list(merged.values()), about))
 
 
 def main() -> None:
     """Runs the experiments and writes the results."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=4000)
-    parser.add_argument("--shard-size", type=int, default=16)
     parser.add_argument("--kills", type=int, default=50, help="of kill -9; the other experiments take a share")
     parser.add_argument("--seed", type=int, default=1, help="of the random moments")
     parser.add_argument("--only", nargs="+", choices=list(EXPERIMENTS), help="some of the experiments")
     parser.add_argument("--out", type=Path, default=RESULTS)
     options = parser.parse_args()
-    begin, about, rows = time.monotonic(), machine(), []
+    about, rows = machine(), []
+    options.out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="lensax-reliability-") as folder:
-        setting = Setting.prepared(Path(folder), options.rows, options.shard_size, options.kills, options.seed)
+        setting = Setting.prepared(Path(folder), options.rows, 16, options.kills, options.seed)
         for name in options.only or EXPERIMENTS:
             started = time.monotonic()
             for row in EXPERIMENTS[name](setting):
-                rows.append({**row, "seconds": round(time.monotonic() - started, 1)})
+                rows.append({"rows": options.rows, **row, "seconds": round(time.monotonic() - started, 1)})
+                write(options.out, rows, about)
                 print(f"{row['what']}: {row['times']} times, {row['seen']}", flush=True)
                 print({key: row[key] for key in ("lost", "doubled", "differ") if key in row}, flush=True)
-    about |= {"rows": options.rows, "shard_size": options.shard_size, "seconds": time.monotonic() - begin}
-    options.out.mkdir(parents=True, exist_ok=True)
-    (options.out / "reliability.json").write_text(json.dumps({"machine": about, "rows": rows}, indent=1) + "\n")
-    (options.out / "reliability.md").write_text(table(rows, about))
     sys.exit(1 if any(row.get("lost") or row.get("doubled") or row.get("differ") for row in rows) else 0)
 
 

@@ -74,9 +74,7 @@ def dask(setting: Setting) -> Iterator[Row]:
     with setting.running(out, "--workers", "2") as process:
         setting.wait_for_rows(out, process)
         while losses < times and process.poll() is None:
-            workers = [
-                child for child in psutil.Process(process.pid).children() if "spawn_main" in child.cmdline()[-2:][0]
-            ]
+            workers = dask_workers(process.pid)
             if workers:
                 setting.moments.choice(workers).kill()
                 losses += 1
@@ -91,6 +89,17 @@ def dask(setting: Setting) -> Iterator[Row]:
     times = max(1, setting.kills // 25)
     yield killed(setting, signal.SIGKILL, times, "kill -9 of the process that leads Dask workers", "--workers", "2")
     yield scheduler_killed(setting, times)
+
+
+def dask_workers(process: int) -> list[psutil.Process]:
+    """The worker processes that a campaign has started and that live."""
+    found = []
+    with suppress(psutil.Error):
+        for child in psutil.Process(process).children():
+            with suppress(psutil.Error):
+                if "spawn_main" in " ".join(child.cmdline()):
+                    found.append(child)
+    return found
 
 
 def scheduler_killed(setting: Setting, times: int) -> Row:

@@ -4,6 +4,7 @@ import subprocess
 import sys
 import time
 from functools import partial
+from pathlib import Path
 
 import pytest
 from test_run import contents
@@ -125,6 +126,37 @@ def test_a_lost_scheduler_is_named(original, tmp_path, monkeypatch):
             dask.config.set({"distributed.comm.timeouts.connect": "30s"})
     toy_work(tmp_path / "made", 20).run()
     assert contents(tmp_path / "made") == contents(original)
+
+
+def slow_model():
+    """The toy model on a worker, slow enough to be killed in between."""
+    time.sleep(0.5)
+    return ToyModel()
+
+
+@pytest.mark.slow
+def test_a_killed_worker_loses_nothing(original, tmp_path):
+    psutil = pytest.importorskip("psutil", reason="comes with lensax[cluster]")
+    work = toy_work(tmp_path / "made", 20, seed=1, shard_size=6)
+    killed = []
+
+    def kill(rows):
+        if not killed:
+            workers = [child for child in psutil.Process().children() if "spawn_main" in " ".join(child.cmdline())]
+            killed.append(workers[0].pid)
+            workers[0].kill()
+
+    with connected("workers", 2) as client:
+        client.run(partial(toy_is_there, str(Path(__file__).parents[1])))
+        outcome = work.run(maker=Distributed(client, kill, build=slow_model))
+    assert killed
+    assert outcome.made == 20
+    assert contents(tmp_path / "made") == contents(original)
+
+
+def toy_is_there(folder):
+    """What tests have by themselves, on a worker: the folder of the toy model."""
+    sys.path.insert(0, folder)
 
 
 def test_nobody_at_the_address(monkeypatch):

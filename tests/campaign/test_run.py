@@ -5,6 +5,7 @@ import json
 import os
 import re
 import shutil
+import time
 
 import jax
 import numpy as np
@@ -12,7 +13,7 @@ import pytest
 import zarr
 from toy import TEXT, ToyModel, toy_work
 
-from lensax.campaign import Campaign, CampaignError, CampaignRefused, Store, check
+from lensax.campaign import Campaign, CampaignError, CampaignRefused, DiskFull, FolderLost, Store, check
 from lensax.campaign.rows import RowMaker
 
 CLOCK = {"finished", "timed_rows", "timed_seconds"}
@@ -154,6 +155,35 @@ def test_a_full_disk_is_named_and_resumed(original, tmp_path, monkeypatch, call)
     monkeypatch.undo()
     assert not check(Store(folder)).damaged
     toy_work(folder, 20).run()
+    assert contents(folder) == contents(original)
+
+
+@pytest.mark.parametrize(
+    ("number", "error"), [(errno.ENOSPC, DiskFull), (errno.EDQUOT, DiskFull), (errno.EFBIG, DiskFull), (5, FolderLost)]
+)
+def test_what_the_system_says_has_a_name(tmp_path, monkeypatch, number, error):
+    def refuse(*arguments):
+        raise OSError(number, os.strerror(number))
+
+    work = toy_work(tmp_path / "campaign", 20, seed=1, shard_size=6)
+    monkeypatch.setattr("lensax.campaign.records.write_draft", refuse)
+    with pytest.raises(error, match=rf"shard 0 could not be written to .*: {os.strerror(number)}; what is recorded"):
+        work.run()
+    assert not list((tmp_path / "campaign" / ".lensax" / "drafts").iterdir())
+    assert not list((tmp_path / "campaign" / ".lensax" / "leases").iterdir())
+
+
+def test_a_folder_that_vanishes_is_named_and_begins_again(original, tmp_path):
+    folder = tmp_path / "campaign"
+
+    def vanish(rows):
+        if (folder / ".lensax" / "shards" / "00000000.json").exists():
+            shutil.rmtree(folder)
+
+    work = toy_work(folder, 20, seed=1, shard_size=2)
+    with pytest.raises(FolderLost, match="the folder is gone; the same command continues when it is back"):
+        work.run(progress=lambda rows: (time.sleep(0.05), vanish(rows)))
+    toy_work(folder, 20, seed=1, shard_size=6).run()
     assert contents(folder) == contents(original)
 
 
