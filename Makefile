@@ -52,6 +52,7 @@ docs: $(VENV)/.installed-dev
 bench: $(VENV)/.installed-dev
 	$(BIN)/python benchmarks/environments.py
 	$(BIN)/python benchmarks/kernel.py
+	$(BIN)/python benchmarks/readers.py
 	$(BIN)/python benchmarks/raytrace.py
 
 clean:
