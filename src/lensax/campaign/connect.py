@@ -1,8 +1,10 @@
 """Find or start a Dask cluster: on this machine, at an address, or through Slurm."""
 
+import contextlib
 import importlib
 import logging
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -51,7 +53,9 @@ def connected(kind: str, how: Any, say: Callable[[str], None] = lambda text: Non
         return
     cluster = _local(distributed, how) if kind == "workers" else _slurm(Path(how))
     with cluster, distributed.Client(cluster, set_as_default=False) as client:
-        if kind == "slurm":
+        if kind == "workers":
+            client.register_plugin(_deaf_to_interrupts(distributed))
+        else:
             say(f"workers are asked of Slurm; the scheduler is {cluster.scheduler_address}")
         yield client
 
@@ -67,6 +71,19 @@ def _local(distributed: Any, workers: int) -> Any:
         silence_logs=logging.CRITICAL,
         env={"NPROC": str(max(1, cores // workers))},
     )
+
+
+def _deaf_to_interrupts(distributed: Any) -> Any:
+    """A plugin with which workers ignore Ctrl-C, which a terminal sends to them too: they finish their shards."""
+
+    class Deaf(distributed.WorkerPlugin):
+        name = "lensax-deaf-to-interrupts"
+
+        def setup(self, worker: Any) -> None:
+            with contextlib.suppress(ValueError):  # not the main thread of its process
+                signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    return Deaf()
 
 
 def read_slurm(path: Path) -> dict[str, Any]:
