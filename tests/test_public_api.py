@@ -62,6 +62,14 @@ NAMES = {
     "Mask.circular": None,
     "Mask.from_fits": None,
     "Campaign": "path",
+    "light.GaussianBasis": "sigmas e1 e2 center_x center_y",
+    "inversion.AdaptiveMesh": "shape",
+    "inversion.UniformMesh": "shape extent",
+    "inversion.Constant": "strength",
+    "inversion.Pixelization": "mesh regularization",
+    "inversion.Pixelization.log_evidence": "dataset lens light",
+    "inversion.Pixelization.fit": "dataset lens light",
+    "inversion.Reconstruction.source_image": "shape extent",
 }
 
 

@@ -165,6 +165,9 @@ def test_bad_input_is_refused(ring):
         )
     with pytest.raises(ValueError, match="must be known when compiling"):
         jax.jit(lambda dataset: PIXELIZATION.log_evidence(dataset, LENS))(ring)
+    other = inversion.AdaptiveMesh((7, 7), brightness=np.ones((4, 5)))
+    with pytest.raises(ValueError, match=r"brightness has shape \(4, 5\), the data \(30, 30\)"):
+        inversion.Pixelization(other, inversion.Constant(1.0)).log_evidence(ring, LENS)
     with pytest.raises(TypeError, match=r"lens\[0\]: expected a mass profile, found Gaussian"):
         PIXELIZATION.log_evidence(ring, (lx.light.Gaussian(1.0, 1.0),))
     with pytest.raises(TypeError, match="mesh must be a Mesh of"):

@@ -29,7 +29,7 @@ def dense(pixelization, dataset, light):
 @pytest.mark.parametrize(
     ("mesh", "noise", "over_sample", "dataset", "light"),
     [
-        (inversion.AdaptiveMesh((7, 9)), inversion.IndependentNoise(), 1, {}, LIGHT),
+        (inversion.AdaptiveMesh((11, 13)), inversion.IndependentNoise(), 1, {}, LIGHT),
         (inversion.UniformMesh((9, 7), (-0.5, 0.5, -0.4, 0.4), 3), DRIZZLED, 2, {}, LIGHT),
         # A mask that touches the edge: light from beyond the image blurs in.  Two samples of the PSF per pixel.
         (inversion.AdaptiveMesh((7, 9), 1), DRIZZLED, 2, {"mask": lx.Mask.circular(3.0), "sampling": 2}, None),

@@ -111,6 +111,14 @@ class Mesh(eqx.Module):
     degree: eqx.AbstractVar[int]
 
     @abc.abstractmethod
+    def check_image(self, shape: tuple[int, int]) -> None:
+        """Refuse an image that the mesh does not belong to.
+
+        Raises:
+            ValueError: the mesh has an image of its own of another shape.
+        """
+
+    @abc.abstractmethod
     def place(self, x: Array, y: Array, pixels: Any) -> PlacedMesh:
         """The mesh for rays at source positions x, y (n_pixels, rays per pixel) of the image's used pixels.
 
@@ -151,6 +159,9 @@ class UniformMesh(Mesh):
                 f"UniformMesh: extent must be (left, right, bottom, top) in arcsec, each pair increasing, "
                 f"got {self.extent!r}"
             )
+
+    def check_image(self, shape: tuple[int, int]) -> None:
+        """Nothing to refuse: the mesh has no image of its own."""
 
     def place(self, x: Array, y: Array, pixels: Any) -> PlacedMesh:
         """The mesh for rays at source positions x, y of the image's used pixels."""
@@ -202,6 +213,15 @@ class AdaptiveMesh(Mesh):
             raise ValueError(
                 f"AdaptiveMesh: brightness must be a finite image that is positive somewhere, got shape {image.shape}"
             )
+
+    def check_image(self, shape: tuple[int, int]) -> None:
+        """Refuse an image of another shape than the brightness.
+
+        Raises:
+            ValueError: names both shapes.
+        """
+        if self.brightness is not None and self.brightness.shape != shape:
+            raise ValueError(f"AdaptiveMesh: brightness has shape {self.brightness.shape}, the data {shape}")
 
     def place(self, x: Array, y: Array, pixels: Any) -> PlacedMesh:
         """The mesh for rays at source positions x, y of the image's used pixels."""

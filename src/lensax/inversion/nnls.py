@@ -23,6 +23,8 @@ __all__ = ["NonNegative", "nnls", "solve_free"]
 _TOLERANCE = 1e-10
 _BUDGET = 300
 _PATIENCE = 3
+# From so many variables on, the free ones are gathered into smaller systems.
+_LARGE = 100
 
 
 class NonNegative(NamedTuple):
@@ -42,7 +44,8 @@ class NonNegative(NamedTuple):
 
 
 def _sizes(n: int) -> tuple[int, ...]:
-    return tuple(sorted({max(1, -(-n * part // 8)) for part in (1, 2, 3, 4, 5, 6, 8)}))
+    """Numbers of free variables for which there is a program."""
+    return (n,) if n < _LARGE else tuple(-(-n * eighths // 8) for eighths in (2, 3, 4, 5, 6, 8))
 
 
 def solve_free(matrix: Float[Array, "n n"], vector: Float[Array, " n"], free: Bool[Array, " n"]) -> Float[Array, " n"]:

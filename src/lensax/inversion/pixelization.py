@@ -69,8 +69,8 @@ class Pixelization(eqx.Module):
         """The dataset made ready: all that does not depend on the lens.
 
         Raises:
-            ValueError: a mask that is traced or empty, a PSF larger than the image, or more coefficients than used
-                pixels.
+            ValueError: a mask that is traced or empty, a PSF larger than the image, more coefficients than used
+                pixels, or a brightness of another shape than the image.
             RuntimeError: JAX does not compute in float64.
         """
         if jnp.zeros(()).dtype != jnp.float64:
@@ -78,6 +78,7 @@ class Pixelization(eqx.Module):
                 "an inversion needs float64, which JAX has switched off: "
                 "call jax.config.update('jax_enable_x64', True) before anything else"
             )
+        self.mesh.check_image(dataset.shape)
         observation = Observation.of(dataset, self.noise, self.over_sample, self.tile)
         cells, pixels = self.mesh.shape[0] * self.mesh.shape[1], observation.frame.n_masked
         if cells > pixels:

@@ -29,7 +29,7 @@ from lensax.inversion.taps import Taps
 __all__ = ["NormalEquations", "normal_equations"]
 
 # Sizes of a tile's set of columns: each this much larger than the one before.
-_SMALLEST, _GROWTH = 48, 1.5
+_SMALLEST, _GROWTH = 64, 1.5
 # Rows of a tile that are blurred by one matrix product: more rows multiply more zeros, fewer copy more.
 _BLUR_ROWS = 6
 
@@ -80,8 +80,8 @@ class _Layout:
     @property
     def sizes(self) -> tuple[int, ...]:
         """Numbers of columns for which there is a program."""
-        sizes, size = [], float(min(_SMALLEST, self.n_cells))
-        while size < self.n_cells:
+        sizes, size = [], float(_SMALLEST)
+        while 1.3 * size < self.n_cells:  # a program for less than that is not worth compiling
             sizes.append(int(size))
             size *= _GROWTH
         return (*sizes, self.n_cells)
@@ -140,7 +140,7 @@ def _slice(array: Array, start: Any, size: tuple[int, int], lead: int = 0) -> Ar
 
 
 def _add_slice(array: Array, part: Array, start: Any, lead: int = 0) -> Array:
-    size = part.shape[lead : lead + 2]
+    size = part.shape[lead], part.shape[lead + 1]
     zero = jnp.zeros((), jnp.int32)
     where = [zero] * lead + list(start) + [zero] * (array.ndim - lead - 2)
     return lax.dynamic_update_slice(array, _slice(array, start, size, lead) + part, where)
