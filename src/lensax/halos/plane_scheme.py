@@ -6,9 +6,8 @@ from typing import final
 
 import equinox as eqx
 import jax.numpy as jnp
-import numpy as np
 
-from lensax._types import Array, Float, Scalar, concrete
+from lensax._types import Array, Float, Scalar
 from lensax.cosmology import FlatLambdaCDM
 
 
@@ -70,7 +69,7 @@ class EqualRedshift(PlaneScheme):
     With `d_f = z_l / (front + 1)` and `d_b = (z_s - z_l) / (back + 1)` the planes stand at `d_f, 2 d_f, ..., z_l,
     z_l + d_b, ...`; the edges lie half-way between them. (Counted in integers: round-off adds and drops no plane.)
 
-    Arguments:
+    Args:
         front, back: number of planes in front of and behind the lens plane.
     """
 
@@ -94,7 +93,7 @@ class EqualRedshift(PlaneScheme):
 class EqualComoving(PlaneScheme):
     """Planes at equal steps in comoving distance, in front of the lens and behind it.
 
-    Arguments:
+    Args:
         front, back: number of planes in front of and behind the lens plane.
     """
 
@@ -125,7 +124,7 @@ class ThinSlices(PlaneScheme):
     They stand at `start, start + step, ...` below the lens and at `z_l, z_l + step, ...` below the source. Build it
     with `between`, which counts the planes; the redshifts may then still be traced as long as they keep their order.
 
-    Arguments:
+    Args:
         front, back: number of planes in front of and behind the lens plane.
         step: distance of two planes in redshift.
         start: redshift of the first plane.
@@ -176,12 +175,3 @@ def redshift_at(distance: Float[Array, " n"], max_redshift: Scalar, cosmology: F
         z = z - (cosmology.comoving_distance(z) - distance) * cosmology.efunc(z) / hubble_distance
         z = jnp.clip(z, 0.0, max_redshift)
     return z
-
-
-def check_thin(scheme: PlaneScheme, redshifts: Array) -> None:
-    """Refuse redshifts that have left the order for which thin slices were counted."""
-    known = concrete(redshifts)
-    if known is not None and np.any(np.diff(known) <= 0):
-        raise ValueError(
-            f"planes: {scheme.front} thin slices in front of the lens do not fit below {known[scheme.front]:g}"
-        )
