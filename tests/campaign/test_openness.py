@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 from toy import toy_work
 
+from lensax.campaign import Campaign
+
 PROGRAM = """
 import json, sys
 import numpy as np
@@ -43,21 +45,16 @@ radius = float(opened("theta")[3, 0].read().result())
 }
 
 
-@pytest.fixture(scope="module", params=["float32", "float16"])
-def stored(request, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("open") / "campaign"
-    toy_work(folder, 20, seed=1, shard_size=6, dtype=request.param).run()
-    from lensax.campaign import Campaign
-
+@pytest.mark.parametrize(("reader", "dtype"), [("zarr", "float16"), ("xarray", "float32"), ("tensorstore", "float16")])
+def test_a_reader_of_zarr_reads_it(tmp_path, original, reader, dtype):
+    pytest.importorskip(reader, reason=f"needs {reader}, which lensax does not")
+    folder = original
+    if dtype == "float16":
+        folder = tmp_path / "campaign"
+        toy_work(folder, 20, seed=1, shard_size=6, dtype=dtype).run()
     campaign = Campaign(folder)
     radius = float(campaign.theta["lens.mass.PowerLaw.einstein_radius"][3])
-    return folder, [campaign.noisy[3].astype(float).sum(), [20, 8, 10], request.param, "electron s-1 pixel-1", radius]
-
-
-@pytest.mark.parametrize("reader", READERS)
-def test_a_reader_of_zarr_reads_it(stored, reader):
-    pytest.importorskip(reader, reason=f"needs {reader}, which lensax does not")
-    folder, expected = stored
+    expected = [campaign.noisy[3].astype(float).sum(), [20, 8, 10], dtype, "electron s-1 pixel-1", radius]
     program = [sys.executable, "-c", PROGRAM.replace("{code}", READERS[reader]), str(folder)]
     done = subprocess.run(program, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
