@@ -1,5 +1,6 @@
 """A source of free pixels behind a lens: its evidence, and its reconstruction."""
 
+from collections.abc import Callable
 from typing import Any, final
 
 import equinox as eqx
@@ -20,6 +21,19 @@ from lensax.inversion.system import Observation, System, assemble
 from lensax.inversion.trace import linear_light
 
 __all__ = ["Pixelization"]
+
+
+def _part(name: str, kind: type) -> Callable[[Any], Any]:
+    """A converter that refuses what is no `kind`."""
+
+    def convert(value: Any) -> Any:
+        if not isinstance(value, kind):
+            raise TypeError(
+                f"Pixelization: {name} must be a {kind.__name__} of lensax.inversion, got {type(value).__name__}"
+            )
+        return value
+
+    return convert
 
 
 @final
@@ -48,19 +62,15 @@ class Pixelization(eqx.Module):
     Suyu et al. (2006), MNRAS 371, 983; Warren & Dye (2003), ApJ 590, 673.
     """
 
-    mesh: Mesh
-    regularization: Regularization
-    noise: Noise = eqx.field(default_factory=IndependentNoise)
+    mesh: Mesh = eqx.field(converter=_part("mesh", Mesh))
+    regularization: Regularization = eqx.field(converter=_part("regularization", Regularization))
+    noise: Noise = eqx.field(converter=_part("noise", Noise), default_factory=IndependentNoise)
     over_sample: int = eqx.field(static=True, default=2)
     positive: bool = eqx.field(static=True, default=True)
     light_deviation: Scalar = real(default=10.0)
     tile: int = eqx.field(static=True, default=16)
 
     def __check_init__(self) -> None:
-        for name, kind in (("mesh", Mesh), ("regularization", Regularization), ("noise", Noise)):
-            if not isinstance(getattr(self, name), kind):
-                found = type(getattr(self, name)).__name__
-                raise TypeError(f"Pixelization: {name} must be a {kind.__name__} of lensax.inversion, got {found}")
         at_least_one(self.over_sample, "over_sample")
         at_least_one(self.tile, "tile")
         check(self, "light_deviation", positive, "a positive number")

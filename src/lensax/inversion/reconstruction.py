@@ -92,7 +92,7 @@ class Reconstruction(eqx.Module):
         return jnp.where(positive, jnp.sqrt(jnp.where(positive, variance, 1.0)), 0.0)
 
     def source_image(
-        self, shape: Sequence[int], extent: Sequence[float] | None = None, deviation: bool = False
+        self, shape: Sequence[int], extent: Sequence[Any] | None = None, deviation: bool = False
     ) -> Float[Array, "rows columns"]:
         """An image of the source plane, electrons / s / arcsec^2.
 
@@ -115,7 +115,7 @@ class Reconstruction(eqx.Module):
         (left, right), (bottom, top) = self.mesh.along_x.inverse(ends), self.mesh.along_y.inverse(ends)
         return left, right, bottom, top
 
-    def brightness_map(self, shape: Sequence[int] = (64, 64), extent: Sequence[float] | None = None) -> BrightnessMap:
+    def brightness_map(self, shape: Sequence[int] = (64, 64), extent: Sequence[Any] | None = None) -> BrightnessMap:
         """The source as a `BrightnessMap` from 0 to 1, with which a prior of the next fit can be scaled."""
         edges = self.extent if extent is None else extent
         return BrightnessMap(self.source_image(shape, edges), tuple(float(edge) for edge in edges))  # type: ignore[arg-type]

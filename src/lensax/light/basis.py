@@ -1,7 +1,6 @@
 """Light with linear amplitudes: an inversion solves for them together with the source."""
 
 import abc
-from collections.abc import Sequence
 from typing import Any, final
 
 import equinox as eqx
@@ -92,7 +91,7 @@ class ProfileBasis(LightBasis):
 
     profiles: tuple[LightProfile, ...]
 
-    def __init__(self, profiles: LightProfile | Sequence[LightProfile]) -> None:
+    def __init__(self, profiles: Any) -> None:
         self.profiles = (profiles,) if isinstance(profiles, LightProfile) else tuple(profiles)
         for index, profile in enumerate(self.profiles):
             if not isinstance(profile, LightProfile):
