@@ -22,7 +22,7 @@ FORMAT = 1  # raised when the meaning of a table changes
 def cached(content: Mapping[str, Any], shape: tuple[int, ...], make: Callable[[], np.ndarray]) -> np.ndarray:
     """The table that `make` makes, from disk if one of the same content is there.
 
-    Arguments:
+    Args:
         content: all that the table depends on, in numbers and words; the version of colossus is added.
         shape: of the table; a file with another is not used.
         make: makes it.

@@ -27,7 +27,7 @@ class Concentration(eqx.Module):
 
         log10 c = log10 c_median(M, z) + scatter_dex * N(0, 1)
 
-    Arguments:
+    Args:
         table: ln of the median.
         scatter_dex: standard deviation of log10 c, in dex (not of ln c).
     """

@@ -27,7 +27,7 @@ class DeflectedAxis(eqx.Module):
 
     On a plane with `s` as in `shrink`, halos are centred on `s (source_x, source_y)`; in front of the lens on the axis.
 
-    Arguments:
+    Args:
         source_x, source_y: where the axis ends, the position of the source in arcsec.
     """
 
@@ -59,7 +59,7 @@ class Cone(eqx.Module):
 class NarrowingCone(Cone):
     """`R - theta_E s` behind the lens, as PyAutoLens has it with an Einstein radius of 1 arcsec.
 
-    Arguments:
+    Args:
         radius: R on the lens plane and in front of it, arcsec.
         einstein_radius: theta_E, arcsec.
     """
@@ -82,7 +82,7 @@ class NarrowingCone(Cone):
 class DoubleCone(Cone):
     """`R (1 - closing s)` behind the lens, pyHalo's double cone.
 
-    Arguments:
+    Args:
         radius: R on the lens plane and in front of it, arcsec.
         closing: 1 closes the cone at the source; pyHalo has 0.95.
     """
@@ -103,7 +103,7 @@ class DoubleCone(Cone):
 class Cylinder(Cone):
     """The same comoving radius on every plane: `R chi_l / chi_z`.
 
-    Arguments:
+    Args:
         radius: R on the lens plane, arcsec.
     """
 
@@ -119,7 +119,7 @@ class LensedCone(Cone):
 
     The undeflected cone maps the edge of the image to `R - theta_E s` and its centre to `theta_E s`.
 
-    Arguments:
+    Args:
         radius: R, the radius of the image, arcsec.
         einstein_radius: theta_E, the largest one that the lens may have, arcsec.
         margin: added on every plane, arcsec.

@@ -14,7 +14,7 @@ class MassRedshiftTable(eqx.Module):
 
     Between the nodes it is linear in ln M and the cubic through the four nearest nodes in redshift: planes may move.
 
-    Arguments:
+    Args:
         redshift_range: first and last redshift of the grid, `(2,)`.
         log_mass_range: first and last ln(M), `(2,)`.
         values: `(n_redshifts, n_masses)`, at least four redshifts.

@@ -24,7 +24,7 @@ class Host(eqx.Module):
     Subhalos follow a cored NFW profile, `n ~ 1 / [(r + r_core)(r + r_s)^2]` inside r200, whose scale radius is that of
     the host and whose core is `core_fraction` of it.
 
-    Arguments:
+    Args:
         log10_mass: log10(M200 / Msun).
         concentration: r200 / r_s.
         core_fraction: core of the subhalos' profile over the host's scale radius.

@@ -21,7 +21,7 @@ _NAMED = ((Planck15, "planck15"), (Planck18, "planck18"))
 class LinearTheory:
     """Parameters of the linear power spectrum (Eisenstein & Hu 1998 transfer function, flat universe).
 
-    Arguments:
+    Args:
         H0: Hubble constant in km / s / Mpc.
         Om0: density of all matter today.
         Ob0: density of baryons today.

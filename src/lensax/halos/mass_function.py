@@ -34,7 +34,7 @@ class MassFunction(eqx.Module):
 
         dn/dlnM = delta_los (M / 1e8 Msun)^tilt dn/dlnM|model(M, z),   10^log10_mass_min < M < 10^log10_mass_max.
 
-    Arguments:
+    Args:
         table: ln of the model's dn/dlnM in Mpc^-3.
         delta_los: amplitude; 1 is the model's own.
         tilt: change of the logarithmic slope.
@@ -55,7 +55,7 @@ class MassFunction(eqx.Module):
     ) -> MassLaw:
         """The numbers per plane.
 
-        Arguments:
+        Args:
             redshift: of the planes, `(n_planes,)`.
             volume: comoving Mpc^3 of each plane.
             log_suppression: ln of the suppression by the dark matter on the table's mass grid, `(n_masses,)`.

@@ -34,7 +34,7 @@ def _from_top(fraction: Array, s: Array) -> Array:
 class MassLaw(eqx.Module):
     r"""A rate `dN/dlnM` between two masses, for several planes.
 
-    Arguments:
+    Args:
         log_mass: uniform grid of ln(M / Msun), `(n_nodes,)`.
         log_rate: ln(dN/dlnM) at the nodes, `(n_planes, n_nodes)`.
         low, high: ln of the lowest and the highest mass, inside the grid.

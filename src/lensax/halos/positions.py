@@ -37,7 +37,7 @@ class Positions(eqx.Module):
 class UniformDisc(Positions):
     """Uniform on the sky: the inner part of the host's halo, seen in projection, is flat.
 
-    Arguments:
+    Args:
         radius: of the disc, arcsec.
     """
 
@@ -55,7 +55,7 @@ class CoredNFWDisc(Positions):
 
     Its cumulative distribution, the projected mass of a cored NFW halo, is inverted on a grid of 64 radii.
 
-    Arguments:
+    Args:
         radius: of the disc, arcsec.
     """
 

@@ -26,7 +26,7 @@ _BOUND_FRACTION = Path(__file__).parent / "data" / "galacticus_bound_fraction.js
 class Infallen(eqx.Module):
     """Subhalos as they were at infall, `(1, n)`.
 
-    Arguments:
+    Args:
         log_mass: ln(M200 / Msun) at infall.
         concentration: at infall.
         median_concentration: of halos of that mass and redshift.
@@ -61,7 +61,7 @@ class Tides(eqx.Module):
 class FieldTides(Tides):
     """Subhalos truncated like field halos.
 
-    Arguments:
+    Args:
         truncation: the rule of field halos.
     """
 
@@ -77,7 +77,7 @@ class RocheTides(Tides):
 
     `M` is the mass at infall and `r` the distance from the host's centre: Gilman et al. (2020), MNRAS 491, 6077.
 
-    Arguments:
+    Args:
         normalization: kpc.
     """
 
@@ -97,7 +97,7 @@ class RocheTides(Tides):
 class ConcentrationTides(Tides):
     """`r_t = 2 r_s (c / c_median)^3`: the denser a subhalo for its mass, the more of it survives.
 
-    Arguments:
+    Args:
         normalization: r_t / r_s of a subhalo of median concentration.
         power: of the concentration over its median.
     """
@@ -126,7 +126,7 @@ class BoundMassTides(Tides):
 
     Make it with `tabulate`.
 
-    Arguments:
+    Args:
         shape_a, shape_b: `(n_times, n_concentrations, n_hosts)`.
         log_tau: ln(tau) on a uniform grid of ln m_inf(tau).
         ages: age of the universe in Gyr on a uniform grid of redshift.

@@ -28,7 +28,7 @@ class MeanDensityTruncation(Truncation):
     `tau^3 / mu(tau) = (200 / N) c^3 / mu(c)` is solved on the host; `ln(tau / c)` is a Chebyshev series in ln c, for
     c from 1 to 2000, with a relative error of 4e-8 or less.
 
-    Arguments:
+    Args:
         overdensity: N of r_N.
     """
 
@@ -58,7 +58,7 @@ class MeanDensityTruncation(Truncation):
 class VirialTruncation(Truncation):
     """A multiple of r200: `tau = factor c`. pyHalo's r_50 is `(200 / 50)^(1/3) = 1.5874` of it, PyAutoLens has 2.
 
-    Arguments:
+    Args:
         factor: r_t / r200.
     """
 

@@ -25,7 +25,7 @@ class TwoHalo(eqx.Module):
     plane's slice behind the lens, and `xi = b(M_host) xi_mm(r)`, to which `lazar` adds `0.1 (r / 5 r200)^-4` (Lazar et
     al. 2021, MNRAS 502, 6064). The table is made for one lens redshift and one thickness of the slice.
 
-    Arguments:
+    Args:
         table: boost at host masses 10^11 to 10^15.5 Msun.
         log10_host_mass: log10 of the host's M200 in Msun.
     """
