@@ -163,8 +163,20 @@ def test_bad_dark_matter_is_refused(section, message):
         (
             None,
             {"mean_number": 20},
-            {"SIDM": {"core_fraction": 2.0}},
-            "core_fraction: expected a value between 0 and 0.8",
+            {"SIDM": {"field": {"CoredNFW": {"core_fraction": 2.0}}}},
+            "dark_matter.SIDM.field.CoredNFW.core_fraction: expected a value between 0 and 0.8, found 2",
+        ),
+        (
+            None,
+            {"mean_number": 20},
+            {"SIDM": {"power": 9.0}},
+            "dark_matter.SIDM.power: expected a value between 0 and 7.5, found 9",
+        ),
+        (
+            None,
+            {"mean_number": 20},
+            {"SIDM": {"subhalos": {"Parametric": {"boost": {"Uniform": [-1.0, 2.0]}}}}},
+            "dark_matter.SIDM.subhalos.Parametric.boost: expected a value between 0 and 1000, found -1 to 2",
         ),
     ],
 )

@@ -12,8 +12,8 @@ CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 # mean number of line-of-sight halos at delta_los = 1, and the range of core radius over scale radius
 EXPECTED = {
     "wdm_5kev": (210, (0.0, 0.0)),
-    "sidm_cored": (1004, (0.0, 0.4)),
-    "sidm_collapsed": (1004, (0.05, 0.25)),
+    "sidm_cored": (1004, (0.02, 0.66)),
+    "sidm_collapsed": (1004, (0.05, 0.66)),
     "cdm_jwst": (2890, (0.0, 0.0)),
 }
 

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lensax.halos import HaloCatalogue
+from lensax.mass import MixedHalos
 
 PLANES = SimpleNamespace(redshifts=jnp.array([0.1, 0.3, 0.5, 0.9]))
 
@@ -78,6 +79,40 @@ def test_round_trip_is_exact(tmp_path: Path, suffix: str):
         np.testing.assert_array_equal(one, other)
     for name, values in table.items():
         np.testing.assert_array_equal(np.asarray(written[name]), values)
+
+
+def mixed_columns(**changes):
+    return columns(**{"profile": ["parametric_sidm", "cored_nfw", "isothermal_core", "cored_nfw"], **changes})
+
+
+@pytest.mark.parametrize("suffix", ["ecsv", "csv", "fits", "memory"])
+def test_the_round_trip_of_a_mixed_population_is_exact(tmp_path: Path, suffix: str):
+    catalogue = HaloCatalogue.from_table(mixed_columns(), PLANES)
+    assert isinstance(catalogue.halos, MixedHalos)
+    written = catalogue.to_table(PLANES)
+    if suffix != "memory":
+        written.write(tmp_path / f"halos.{suffix}")
+    again = HaloCatalogue.from_table(written if suffix == "memory" else tmp_path / f"halos.{suffix}", PLANES)
+    assert jax.tree.structure(catalogue) == jax.tree.structure(again)
+    for one, other in zip(jax.tree.leaves(catalogue), jax.tree.leaves(again), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_mixed_populations_join_plain_ones_and_are_written_only_where_they_can_be():
+    mixed, plain = HaloCatalogue.from_table(mixed_columns(), PLANES), HaloCatalogue.from_table(columns(), PLANES)
+    both = HaloCatalogue.concatenate([plain, mixed])
+    np.testing.assert_array_equal(both.counts, [2, 0, 4, 2])
+    assert sorted(np.asarray(both.halos.family)[np.asarray(both.halos.kappa_s) > 0]) == [0] * 6 + [1, 2]
+    assert HaloCatalogue.stack([plain, mixed.pad(3)]).halos.family.shape == (2, 4, 3)
+    assert plain.cored_nfw is plain.halos
+    simple = HaloCatalogue.from_table(mixed_columns(profile=["cored_nfw"] * 4), PLANES).cored_nfw
+    np.testing.assert_array_equal(simple.kappa_s, plain.halos.kappa_s)
+    with pytest.raises(
+        ValueError, match=r"2 halos are no truncated cored NFW halos.*a parametric_sidm in slot 0 of plane"
+    ):
+        _ = mixed.cored_nfw
+    with pytest.raises(ValueError, match="row 2: profile = 'burkert', expected one of cored_nfw, parametric_sidm"):
+        HaloCatalogue.from_table(mixed_columns(profile=["cored_nfw", "cored_nfw", "burkert", "cored_nfw"]), PLANES)
 
 
 @settings(max_examples=25, deadline=None)

@@ -29,7 +29,12 @@ def test_concentrations_of_bose():
     plain = halos.WDM(jnp.array(8.0), redshift_factor=False).log_concentration_ratio(LOG_MASS, z)
     np.testing.assert_allclose(np.exp(plain), factor, rtol=1e-12)
     full = halos.WDM(jnp.array(8.0)).log_concentration_ratio(LOG_MASS, z)
-    np.testing.assert_allclose(np.exp(full), factor * 1.5 ** (0.026 * 0.5 - 0.04), rtol=1e-12)
+    felt = 60 * 1e8 / (60 * 1e8 + np.exp(LOG_MASS))
+    np.testing.assert_allclose(np.exp(full), factor * 1.5 ** (felt * (0.026 * 0.5 - 0.04)), rtol=1e-12)
+    # As published where halos feel the cut-off, to 0.02% at the half-mode mass; gone far above it.
+    np.testing.assert_allclose(
+        np.exp(full)[np.log(1e8) >= LOG_MASS], (factor * 1.5**-0.027)[np.log(1e8) >= LOG_MASS], rtol=2e-4
+    )
 
 
 @pytest.mark.parametrize("half_mode", [0.0, 5.0, 9.0, 13.0])
@@ -45,7 +50,7 @@ def test_float32_neither_overflows_nor_underflows(half_mode):
 def test_the_cold_limit_is_reached_inside_jit(line_of_sight, planes, draw):
     los = line_of_sight((7.0, 10.0))
     cold = halos.Population(Planck15, halos.CDM(), los, n_slots=400)
-    warm = halos.Population(Planck15, halos.WDM(jnp.array(8.0), False), los, n_slots=400)
+    warm = halos.Population(Planck15, halos.WDM(jnp.array(8.0)), los, n_slots=400)
     one, other = draw(cold, 4, planes), draw(warm, 4, planes, dark_matter__WDM__log10_m_hm=0.0)
     np.testing.assert_array_equal(one.counts, other.counts)
     for a, b in zip(jax.tree.leaves(one), jax.tree.leaves(other), strict=True):

@@ -22,6 +22,7 @@ def test_halos_of_the_reference_table(reference, dtype, tolerance):
         Planck15.critical_density(z),
         Planck15.critical_surface_density(z, jnp.full_like(z, 1.5)),
         Planck15.kpc_per_arcsec(z),
+        Planck15,
     )
     log_mass = jnp.asarray(np.log(table["M"]), dtype)[:, None]
     c = jnp.asarray(table["c"], dtype)[:, None]

@@ -24,8 +24,8 @@ def test_evolution_of_the_published_fit():
     np.testing.assert_allclose(found.radius_ratio, radius, rtol=1e-12)
 
 
-def test_evolution_against_the_reference_table(shared):
-    table = json.loads((shared / "reference" / "profile_reference_sidm.json").read_text())
+def test_evolution_against_the_reference_table(data):
+    table = json.loads((data / "profile_reference_sidm.json").read_text())
     rows = [row["params"] for row in table["profiles"]["yang24_beta4"] if row["params"]["t_over_tc"] > 0]
     found = gravothermal.evolve(jnp.array([row["t_over_tc"] for row in rows]))
     np.testing.assert_allclose(found.density_ratio, [row["rho_s_ratio"] for row in rows], rtol=1e-12)
@@ -62,6 +62,20 @@ def test_effective_cross_sections():
     np.testing.assert_allclose(steep, 100 * (24 / (1.28 * np.asarray(speed))) ** 4 / 6, rtol=1e-12)
 
 
-def test_effective_ages():
-    age = gravothermal.subhalo_age(*map(jnp.asarray, (0.5, 4.0, 8.5, 2.0)))
-    np.testing.assert_allclose(age, 3.5 + 2 * 4.5)
+def test_matching_radius_of_any_rate():
+    """Where particles have collided once, from tiny to the largest cores, in both precisions; and its derivative."""
+    sigma = jnp.geomspace(1e-2, 1e3, 13)
+    density, radius, age = (jnp.full(13, value) for value in (1e7, 2.0, 8.0))
+    y = np.asarray(gravothermal.matching_radius(sigma, density, radius, age))
+    speed = 2.0 * np.sqrt(4 * np.pi * 4.300917270036e-6 * 1e7 * (np.log1p(y) - y / (1 + y)) / y)
+    rate = np.asarray(sigma) * 2.08836e-10 * 1e7 / (y * (1 + y) ** 2) * speed * 8.0 / 0.9777922216807892
+    inside = y < 2.5
+    assert 5 < inside.sum() < 13
+    np.testing.assert_allclose(rate[inside], 1.0, rtol=1e-9)
+    assert (rate[~inside] > 1).all()  # no larger core exists
+    narrow = gravothermal.matching_radius(*(jnp.asarray(v, jnp.float32) for v in (sigma, density, radius, age)))
+    np.testing.assert_allclose(narrow, y, rtol=2e-5)
+    slope = jax.vmap(jax.grad(lambda s: gravothermal.matching_radius(s, density[0], radius[0], age[0])))(sigma)
+    step = 1e-5 * sigma
+    ends = [gravothermal.matching_radius(sigma + side * step, density, radius, age) for side in (1, -1)]
+    np.testing.assert_allclose(slope[inside], ((ends[0] - ends[1]) / (2 * step))[inside], rtol=1e-6)

@@ -72,6 +72,12 @@ PARTS: dict[str, tuple[str, ...]] = {
     "DoubleCone": ("Gilman2020",),
     "Subhalos": ("Gilman2020",),
     "WDM": ("Lovell2020", "Bose2016", "Viel2005"),
+    "ParametricSIDM": ("Yang2024",),
+    "Parametric": ("Yang2024",),
+    "IsothermalCore": ("Kaplinghat2016",),
+    "Isothermal": ("Kaplinghat2016",),
+    "CoredNFW": ("Penarrubia2012",),
+    "NFW": ("Navarro1997",),
     "TwoHalo": ("Gilman2019", "Lazar2021"),
     "RocheTides": ("Gilman2020",),
     "BoundMassTides": ("Gannon2025", "Du2024"),
@@ -103,7 +109,7 @@ OWN_WORK = frozenset({
     "FieldTides", "MeanDensityTruncation", "VirialTruncation", "NoTruncation", "Concentration", "MassFunction",
     "LineOfSight", "HaloCatalogue", "power_law", "ProfileBasis", "Sky", "PointSources", "AdaptiveMesh", "UniformMesh",
     "PlacedMesh", "KernelCDF", "LinearTransform", "UniformAmplitude", "BrightnessAmplitude", "MoffatAmplitude",
-    "BrightnessMap", "IndependentNoise", "Observation", "System", "Reconstruction",
+    "Collapse", "MixedHalos", "BrightnessMap", "IndependentNoise", "Observation", "System", "Reconstruction",
 })  # fmt: skip
 """Parts that stand on no paper of others, or whose papers follow from a word of the configuration."""
 

@@ -280,20 +280,78 @@ class WDMSection(Section):
         return halos.WDM(None, self.redshift_factor, as_real(1.0), relic)
 
 
-class SIDMSection(Section):
-    """`SIDM: {core_fraction: 0.2}`; with `subhalo_probability: 0.5` half of the subhalos of 1e8 Msun have collapsed."""
+class NFWSection(Section):
+    """`NFW: {}`."""
+
+    def make(self) -> halos.CoreModel:
+        """No core."""
+        return halos.NFW()
+
+
+class CoredNFWSection(Section):
+    """`CoredNFW: {core_fraction: 0.2}`."""
 
     core_fraction: Value = default(0.2)
+
+    def make(self) -> halos.CoreModel:
+        """A core of a fixed fraction of the scale radius."""
+        return halos.CoredNFW()
+
+
+class ParametricSection(Section):
+    """`Parametric: {boost: 1.5}`."""
+
+    boost: Value = default(1.0)
+
+    def make(self) -> halos.CoreModel:
+        """The parametric gravothermal model."""
+        return halos.Parametric()
+
+
+class IsothermalSection(Section):
+    """`Isothermal: {}`."""
+
+    def make(self) -> halos.CoreModel:
+        """Isothermal cores."""
+        return halos.Isothermal()
+
+
+CoreModel = choice(
+    "core model",
+    {
+        "Parametric": ParametricSection,
+        "Isothermal": IsothermalSection,
+        "CoredNFW": CoredNFWSection,
+        "NFW": NFWSection,
+    },
+)
+
+
+class CollapseSection(Section):
+    """`{subhalo_probability: 0.5}`: half of the subhalos of 1e8 Msun have collapsed into compact halos."""
+
     field_probability: Value = default(0.0)
     field_slope: Value = default(0.0)
     subhalo_probability: Value = default(0.0)
     subhalo_slope: Value = default(0.0)
     compactness: Value = default(4.0)
-    collapsed_core_fraction: Value = default(0.05)
+    core_fraction: Value = default(0.05)
+
+
+class SIDMSection(Section):
+    """`SIDM: {cross_section: 100.0, speed: 24.0, power: 4.0, subhalos: {Parametric: {boost: 2.0}}}`."""
+
+    field: CoreModel = CoreModel.model_validate("Parametric")  # type: ignore[valid-type]
+    subhalos: CoreModel = CoreModel.model_validate("Parametric")  # type: ignore[valid-type]
+    cross_section: Value = default(10.0)
+    speed: Value = default(100.0)
+    power: Value = default(0.0)
+    formation_redshift: Value = default(10.0)
+    collapse: CollapseSection = CollapseSection()
 
     def make(self, theory: halos.LinearTheory) -> halos.DarkMatter:
         """Self-interacting dark matter."""
-        return halos.SIDM()
+        return halos.SIDM(self.field.section.make(), self.subhalos.section.make())  # type: ignore[attr-defined]
 
 
 DarkMatter = choice("dark matter", {"CDM": CDMSection, "WDM": WDMSection, "SIDM": SIDMSection})

@@ -3,6 +3,7 @@
 from lensax.halos.catalogue import HaloCatalogue
 from lensax.halos.concentration import Concentration
 from lensax.halos.cone import Cone, Cylinder, DeflectedAxis, DoubleCone, LensedCone, NarrowingCone
+from lensax.halos.cores import NFW, CoredNFW, CoreModel, Isothermal, Parametric
 from lensax.halos.dark_matter import CDM, WDM, DarkMatter
 from lensax.halos.drawn import DrawnHalos
 from lensax.halos.expectation import (
@@ -20,7 +21,7 @@ from lensax.halos.mass_function import MassFunction
 from lensax.halos.plane_scheme import EqualComoving, EqualRedshift, PlaneScheme, ThinSlices
 from lensax.halos.population import Population
 from lensax.halos.positions import CoredNFWDisc, Positions, UniformDisc
-from lensax.halos.sidm import SIDM
+from lensax.halos.sidm import SIDM, Collapse
 from lensax.halos.subhalos import Subhalos
 from lensax.halos.tides import BoundMassTides, ConcentrationTides, FieldTides, RocheTides, Tides
 from lensax.halos.truncation import MeanDensityTruncation, NoTruncation, Truncation, VirialTruncation
@@ -28,13 +29,17 @@ from lensax.halos.two_halo import TwoHalo
 
 __all__ = [
     "CDM",
+    "NFW",
     "SIDM",
     "WDM",
     "Abundance",
     "BoundMassTides",
+    "Collapse",
     "Concentration",
     "ConcentrationTides",
     "Cone",
+    "CoreModel",
+    "CoredNFW",
     "CoredNFWDisc",
     "Cylinder",
     "DarkMatter",
@@ -46,6 +51,7 @@ __all__ = [
     "FieldTides",
     "HaloCatalogue",
     "Host",
+    "Isothermal",
     "LensedCone",
     "LineOfSight",
     "LinearTheory",
@@ -53,6 +59,7 @@ __all__ = [
     "MeanDensityTruncation",
     "NarrowingCone",
     "NoTruncation",
+    "Parametric",
     "PlaneScheme",
     "Population",
     "Positions",

@@ -1,5 +1,6 @@
 """The halos of one universe, on planes and slots."""
 
+import dataclasses
 import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, final
@@ -12,6 +13,7 @@ import numpy as np
 from lensax._types import Array, Bool, Float, Int, concrete, real
 from lensax.halos import table as tables
 from lensax.mass.halo import Halo
+from lensax.mass.mixed import CORED_NFW, FAMILIES, MixedHalos
 
 if TYPE_CHECKING:
     from astropy.table import Table
@@ -26,6 +28,7 @@ EMPTY_SLOT = {
     "core_radius": 0.0,
     "center_x": 100.0,
     "center_y": 100.0,
+    "family": 0,
 }
 
 
@@ -36,13 +39,14 @@ class HaloCatalogue(eqx.Module):
     An empty slot has `kappa_s = 0`, `scale_radius = truncation_radius = 1`, `core_radius = 0` and lies off-centre.
     All convergences are scaled to the final source plane.
 
-    Arguments:
-        halos: `Halo` whose leaves have shape `(n_planes, n_slots)`; angles in arcsec.
+    Args:
+        halos: `Halo`, or `MixedHalos` where other families are among them, whose leaves have shape
+            `(n_planes, n_slots)`; angles in arcsec.
         sheets: uniform convergence of each plane, `(n_planes,)`; its deflection is `kappa * (x, y)`.
         overflow: whether more halos were drawn than there are slots.
     """
 
-    halos: Halo
+    halos: Halo | MixedHalos
     sheets: Float[Array, " n_planes"] = real()
     overflow: Bool[Array, ""] = eqx.field(converter=jnp.asarray, default=False)
 
@@ -61,6 +65,25 @@ class HaloCatalogue(eqx.Module):
         """Number of slots per plane."""
         return self.halos.kappa_s.shape[-1]
 
+    @property
+    def cored_nfw(self) -> Halo:
+        """The halos as one `Halo`, for what knows no other family.
+
+        Raises:
+            ValueError: a halo of another family; the message names it.
+        """
+        if isinstance(self.halos, Halo):
+            return self.halos
+        family, filled = np.asarray(self.halos.family), np.asarray(self.halos.kappa_s) != 0
+        others = np.argwhere(filled & (family != CORED_NFW))
+        if len(others):
+            where = tuple(map(int, others[0]))
+            raise ValueError(
+                f"{len(others)} halos are no truncated cored NFW halos, which is all that can be written here; "
+                f"the first is a {FAMILIES[family[where]]} in slot {where[-1]} of plane {where[-2]}"
+            )
+        return Halo(**{field.name: getattr(self.halos, field.name) for field in dataclasses.fields(Halo)})
+
     @classmethod
     def empty(cls, n_planes: int, n_slots: int = 1) -> "HaloCatalogue":
         """A catalogue without halos and without sheets."""
@@ -78,15 +101,19 @@ class HaloCatalogue(eqx.Module):
 
         Columns: `redshift`, `center_x`, `center_y`, `kappa_s`, `scale_radius`, and if present `truncation_radius`
         (default infinite) and `core_radius` (default 0). Angles are in arcsec; columns that carry another angular unit
-        are converted. `kappa_s = rho_s r_s / Sigma_cr`, with the critical surface density to the final source.
+        are converted. `kappa_s = rho_s r_s / Sigma_cr`, with the critical surface density to the final source. A column
+        `profile` says of every halo whether it is a `cored_nfw`, as all are without it, `parametric_sidm` or
+        `isothermal_core`; `core_radius` is then the radius that `MixedHalos` says.
 
-        Arguments:
+        Args:
             table: astropy Table, mapping of arrays, or the path of an ECSV, CSV or FITS file.
             planes: the lens planes; each redshift must be one of theirs within 1e-6.
             slots: slots per plane; by default as many as the fullest plane needs.
             sheets: convergence of each plane's sheet, `(n_planes,)`; by default what `to_table` noted, else zero.
 
-        Errors: ValueError that names the row, the column and the value; FileNotFoundError.
+        Raises:
+            ValueError: what is wrong, with its row, column and value.
+            FileNotFoundError: no such file.
         """
         if isinstance(table, (str, os.PathLike)):
             table, label = tables.read_file(table)
@@ -112,9 +139,10 @@ class HaloCatalogue(eqx.Module):
         slot = np.empty(len(plane), int)
         slot[order] = np.arange(len(plane)) - (np.cumsum(counts) - counts)[plane[order]]
         leaves = {}
-        for name in EMPTY_SLOT:
-            leaves[name] = np.full((n_planes, slots), EMPTY_SLOT[name])
-            leaves[name][plane, slot] = columns[name]
+        for name, values in columns.items():
+            if name in EMPTY_SLOT:
+                leaves[name] = np.full((n_planes, slots), EMPTY_SLOT[name])
+                leaves[name][plane, slot] = values
         if sheets is None:
             sheets = tables.parse_sheets(table)
         return cls(_filled(leaves, n_planes, slots), _sheets(sheets, n_planes, label), jnp.array(False))
@@ -124,7 +152,8 @@ class HaloCatalogue(eqx.Module):
 
         Sheets that are not zero are noted in the table's header (kept by ECSV and FITS, lost in CSV).
 
-        Errors: ValueError when the planes do not match or the catalogue has overflowed.
+        Raises:
+            ValueError: the planes do not match, or the catalogue has overflowed.
         """
         from astropy import units
         from astropy.table import Table
@@ -143,6 +172,8 @@ class HaloCatalogue(eqx.Module):
         for name in tables.COLUMNS[1:]:
             values = np.asarray(getattr(self.halos, name))[plane, slot]
             columns[name] = values * units.arcsec if name in tables.IN_ARCSEC else values
+        if isinstance(self.halos, MixedHalos):
+            columns[tables.PROFILE] = np.asarray(FAMILIES)[np.asarray(self.halos.family)[plane, slot]]
         table = Table(columns)
         sheets = np.asarray(self.sheets)
         if sheets.any():
@@ -159,7 +190,7 @@ class HaloCatalogue(eqx.Module):
             raise ValueError(
                 f"catalogues with {sorted(numbers)} planes cannot be concatenated: the planes must be the same"
             )
-        halos = jax.tree.map(lambda *leaves: jnp.concatenate(leaves, axis=-1), *[c.halos for c in catalogues])
+        halos = jax.tree.map(lambda *leaves: jnp.concatenate(leaves, axis=-1), *alike([c.halos for c in catalogues]))
         sheets, overflow = catalogues[0].sheets, catalogues[0].overflow
         for catalogue in catalogues[1:]:
             sheets, overflow = sheets + catalogue.sheets, overflow | catalogue.overflow
@@ -171,7 +202,8 @@ class HaloCatalogue(eqx.Module):
         if not catalogues:
             raise ValueError("nothing to stack")
         slots = max(catalogue.n_slots for catalogue in catalogues)
-        padded = [catalogue.pad(slots) for catalogue in catalogues]
+        halos = alike([catalogue.halos for catalogue in catalogues])
+        padded = [HaloCatalogue(h, c.sheets, c.overflow).pad(slots) for h, c in zip(halos, catalogues)]
         return jax.tree.map(lambda *leaves: jnp.stack(leaves), *padded)
 
     def pad(self, n_slots: int) -> "HaloCatalogue":
@@ -180,14 +212,28 @@ class HaloCatalogue(eqx.Module):
             raise ValueError(f"the catalogue has {self.n_slots} slots per plane and cannot be padded to {n_slots}")
         if n_slots == self.n_slots:
             return self
-        fill = _filled({}, self.n_planes, n_slots - self.n_slots)
+        fill = alike([_filled({}, self.n_planes, n_slots - self.n_slots), self.halos])[0]
         halos = jax.tree.map(lambda a, b: jnp.concatenate([a, b.astype(a.dtype)], axis=-1), self.halos, fill)
         return HaloCatalogue(halos, self.sheets, self.overflow)
 
 
-def _filled(leaves: Mapping[str, Any], n_planes: int, n_slots: int) -> Halo:
-    shape = (n_planes, n_slots)
-    return Halo(**{name: leaves.get(name, np.full(shape, value)) for name, value in EMPTY_SLOT.items()})
+def with_empty(halos: Halo | MixedHalos, filled: Bool[Array, "*slots"]) -> Any:
+    """The halos with every slot empty that is not filled."""
+    names = [field.name for field in dataclasses.fields(halos)]
+    return type(halos)(**{name: jnp.where(filled, getattr(halos, name), EMPTY_SLOT[name]) for name in names})
+
+
+def _filled(leaves: Mapping[str, Any], n_planes: int, n_slots: int) -> Halo | MixedHalos:
+    kind = MixedHalos if "family" in leaves else Halo
+    shape, names = (n_planes, n_slots), [field.name for field in dataclasses.fields(kind)]
+    return kind(**{name: leaves.get(name, np.full(shape, EMPTY_SLOT[name])) for name in names})
+
+
+def alike(halos: Sequence[Halo | MixedHalos]) -> Sequence[Halo | MixedHalos]:
+    """The same halos, all of them `MixedHalos` if one is."""
+    if not any(isinstance(each, MixedHalos) for each in halos):
+        return halos
+    return [MixedHalos.of(each) if isinstance(each, Halo) else each for each in halos]
 
 
 def _sheets(sheets: Any, n_planes: int, label: tables.RowLabels) -> Any:

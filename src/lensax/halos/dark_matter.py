@@ -12,7 +12,7 @@ from lensax._types import Array, Float, Scalar
 from lensax.halos.free import free
 
 if TYPE_CHECKING:
-    from lensax.halos.rendering import Structure
+    from lensax.halos.rendering import LensPlanes, Structure
 
 LN10 = math.log(10)
 
@@ -35,15 +35,26 @@ class DarkMatter(eqx.Module):
         """ln of the median concentration over that in cold dark matter."""
 
     @abc.abstractmethod
-    def field_structure(self, structure: "Structure", uniform: Float[Array, "planes slots"]) -> "Structure":
+    def field_structure(
+        self, structure: "Structure", uniform: Float[Array, "planes slots"], lenses: "LensPlanes"
+    ) -> "Structure":
         """The inner structure of field halos that would be truncated NFW halos if the dark matter did not collide.
 
-        `uniform` is a uniform number for each halo, for what chance decides.
+        Args:
+            structure: of these NFW halos.
+            uniform: a uniform number for each halo, for what chance decides.
+            lenses: the planes on which they are seen.
         """
 
     @abc.abstractmethod
-    def subhalo_structure(self, structure: "Structure", uniform: Float[Array, "planes slots"]) -> "Structure":
-        """The same for subhalos."""
+    def subhalo_structure(
+        self,
+        structure: "Structure",
+        uniform: Float[Array, "planes slots"],
+        lenses: "LensPlanes",
+        infall: Float[Array, "planes slots"],
+    ) -> "Structure":
+        """The same for subhalos, which fell into their host at the redshifts `infall`."""
 
 
 @final
@@ -61,10 +72,18 @@ class CDM(DarkMatter):
     ) -> Float[Array, "*shape"]:
         return jnp.zeros_like(log_mass)
 
-    def field_structure(self, structure: "Structure", uniform: Float[Array, "planes slots"]) -> "Structure":
+    def field_structure(
+        self, structure: "Structure", uniform: Float[Array, "planes slots"], lenses: "LensPlanes"
+    ) -> "Structure":
         return structure
 
-    def subhalo_structure(self, structure: "Structure", uniform: Float[Array, "planes slots"]) -> "Structure":
+    def subhalo_structure(
+        self,
+        structure: "Structure",
+        uniform: Float[Array, "planes slots"],
+        lenses: "LensPlanes",
+        infall: Float[Array, "planes slots"],
+    ) -> "Structure":
         return structure
 
 
@@ -81,7 +100,7 @@ def thermal_half_mode_mass(
         alpha = 0.049 (m / keV)^-1.11 (Omega_x / 0.25)^0.11 (h / 0.7)^1.22 Mpc / h,
         lambda_hm = 13.9335 alpha,   M_hm = (4 pi / 3) rho_m (lambda_hm / 2)^3
 
-    Arguments:
+    Args:
         thermal_mass: of the particle, keV.
         h: Hubble constant over 100 km / s / Mpc.
         dark_density: Omega_x, that of matter less that of baryons.
@@ -97,12 +116,13 @@ class WDM(DarkMatter):
     r"""Warm dark matter with half-mode mass M_hm.
 
         n_WDM / n_CDM = [1 + (a M_hm / M)^b]^c     field (2.3, 0.8, -1.0), subhalos (4.2, 2.5, -0.2): Lovell (2020)
-        c_WDM / c_CDM = (1 + 60 M_hm / M)^-0.17 (1 + z)^(0.026 z - 0.04)                 Bose et al. (2016)
+        c_WDM / c_CDM = (1 + x)^-0.17 (1 + z)^[(0.026 z - 0.04) x/(1 + x)],  x = 60 M_hm / M        Bose et al. (2016)
 
-    `log10_m_hm = 0` is the cold limit. The redshift factor of the concentrations (0.99 at z = 0.5) does not depend on
-    M_hm; `redshift_factor=False` leaves it out, as some codes do, and makes that limit exact.
+    `log10_m_hm = 0` is the cold limit. The redshift factor of the concentrations (0.99 at z = 0.5) is as published for
+    halos that feel the cut-off at all; the `x/(1 + x)` lets it go where they do not, so that the limit is continuous.
+    `redshift_factor=False` leaves it out, as some codes do.
 
-    Arguments:
+    Args:
         log10_m_hm: log10 of the half-mode mass in Msun, or None.
         redshift_factor: whether concentrations have the factor of redshift.
         thermal_mass: instead of `log10_m_hm`, the mass of a thermal relic in keV.
@@ -140,11 +160,20 @@ class WDM(DarkMatter):
     ) -> Float[Array, "*shape"]:
         ratio = half_mode_suppression(log_mass, self.log_half_mode_mass, 60.0, 1.0, -0.17)
         if self.redshift_factor:
-            ratio = ratio + (0.026 * redshift - 0.04) * jnp.log1p(redshift)
+            felt = jax.nn.sigmoid(math.log(60.0) + self.log_half_mode_mass - log_mass)
+            ratio = ratio + felt * (0.026 * redshift - 0.04) * jnp.log1p(redshift)
         return ratio
 
-    def field_structure(self, structure: "Structure", uniform: Float[Array, "planes slots"]) -> "Structure":
+    def field_structure(
+        self, structure: "Structure", uniform: Float[Array, "planes slots"], lenses: "LensPlanes"
+    ) -> "Structure":
         return structure
 
-    def subhalo_structure(self, structure: "Structure", uniform: Float[Array, "planes slots"]) -> "Structure":
+    def subhalo_structure(
+        self,
+        structure: "Structure",
+        uniform: Float[Array, "planes slots"],
+        lenses: "LensPlanes",
+        infall: Float[Array, "planes slots"],
+    ) -> "Structure":
         return structure

@@ -18,11 +18,18 @@ def free(default: Any = dataclasses.MISSING) -> Any:
     return eqx.field(converter=as_real, metadata={"free": True}, **keywords)
 
 
+def chosen(**keywords: Any) -> Any:
+    """A field that holds one of several classes of modules, whose name stands in those of its parameters."""
+    return eqx.field(metadata={"chosen": True}, **keywords)
+
+
 def parameter_paths(module: eqx.Module, prefix: str = "") -> Iterator[tuple[str, tuple[str, ...]]]:
     """Dotted name and attribute path of every free scalar in a tree of modules."""
     for field in dataclasses.fields(module):
         value = getattr(module, field.name)
         name = f"{prefix}{field.name}"
+        if field.metadata.get("chosen"):
+            name = f"{name}.{type(value).__name__}"
         if value is None:
             continue
         if field.metadata.get("free"):

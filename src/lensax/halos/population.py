@@ -11,14 +11,13 @@ import jax.numpy as jnp
 from lensax._types import Array, Float, Int, PRNGKeyArray, Scalar, cast
 from lensax.cosmology import FlatLambdaCDM
 from lensax.halos import rendering, slots
-from lensax.halos.catalogue import EMPTY_SLOT, HaloCatalogue
+from lensax.halos.catalogue import HaloCatalogue, alike, with_empty
 from lensax.halos.dark_matter import DarkMatter
 from lensax.halos.envelopes import enveloped
 from lensax.halos.free import parameter_paths, replace
 from lensax.halos.line_of_sight import LineOfSight
 from lensax.halos.rendering import LensPlanes
 from lensax.halos.subhalos import Subhalos
-from lensax.mass.halo import Halo
 
 if TYPE_CHECKING:
     from lensax.raytrace.planes import Planes
@@ -126,7 +125,7 @@ class Population(eqx.Module):
         wrong = jnp.array(False)
         n_planes, n_slots, dark_matter = planes.n_planes, self.n_slots, population.dark_matter
         if population.line_of_sight is None:
-            halos = Halo(**{k: jnp.full((n_planes, n_slots), v, lenses.redshift.dtype) for k, v in EMPTY_SLOT.items()})
+            halos = cast(HaloCatalogue.empty(n_planes, n_slots).halos, lenses.redshift.dtype)
             counts, sheets = jnp.zeros(n_planes, jnp.int32), jnp.zeros_like(lenses.redshift)
         else:
             halos, counts, sheets, wrong = population.line_of_sight.draw(
@@ -137,10 +136,11 @@ class Population(eqx.Module):
             more, number, sheet, too_low = population.subhalos.draw(
                 key_sub, lenses.at(i), self.cosmology, dark_matter, min(n_slots, self.n_subhalos)
             )
+            halos, more = alike([halos, more])
             halos = jax.tree.map(lambda row, new: row.at[i].set(_append(row[i], counts[i], new[0])), halos, more)
             wrong = wrong | too_low | (number > more.kappa_s.shape[1])
             counts, sheets = counts.at[i].add(number), sheets.at[i].add(sheet)
-            halos = _emptied(halos, counts)
+            halos = with_empty(halos, rendering.first_slots(counts, n_slots))
         return HaloCatalogue(halos, sheets, jnp.any(counts > n_slots) | wrong)
 
     def _prepared(self, planes: "Planes", values: Mapping[str, Any] | None) -> tuple["Population", LensPlanes]:
@@ -201,9 +201,3 @@ def _append(row: Array, count: Int[Array, ""], new: Array) -> Array:
     """The first `count` entries of a row, then the new ones, as many as fit."""
     place = jnp.arange(row.shape[0], dtype=count.dtype)
     return jnp.where(place < count, row, new[jnp.clip(place - count, 0, new.shape[0] - 1)])
-
-
-def _emptied(halos: Halo, counts: Int[Array, " planes"]) -> Halo:
-    """The halos with every slot behind the first `counts` empty."""
-    filled = rendering.first_slots(counts, halos.kappa_s.shape[1])
-    return Halo(**{name: jnp.where(filled, getattr(halos, name), value) for name, value in EMPTY_SLOT.items()})

@@ -1,19 +1,20 @@
 """Halos as lenses: what a population's masses and structures are in arcsec and convergence."""
 
-import dataclasses
 from typing import TYPE_CHECKING, final
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 
 from lensax._types import Array, Bool, Float, Int
 from lensax.cosmology import FlatLambdaCDM
 from lensax.halos import scales
-from lensax.halos.catalogue import EMPTY_SLOT
+from lensax.halos.catalogue import with_empty
 from lensax.halos.mass_law import MassLaw
 from lensax.mass.far_field import truncated_total_mass
 from lensax.mass.halo import Halo
+from lensax.mass.mixed import CORED_NFW, MixedHalos, lens_of
 
 if TYPE_CHECKING:
     from lensax.raytrace.planes import Planes
@@ -25,17 +26,19 @@ MASS_NODES, MASS_WEIGHTS = np.polynomial.legendre.leggauss(24)
 class LensPlanes(eqx.Module):
     """What turns masses into lenses on a set of planes.
 
-    Arguments:
+    Args:
         redshift: `(n_planes,)`.
         critical_density: Msun / kpc^3.
         critical_surface_density: to the final source, Msun / kpc^2.
         kpc_per_arcsec: proper.
+        cosmology: gives the age of the universe.
     """
 
     redshift: Float[Array, " planes"]
     critical_density: Float[Array, " planes"]
     critical_surface_density: Float[Array, " planes"]
     kpc_per_arcsec: Float[Array, " planes"]
+    cosmology: FlatLambdaCDM
 
     @classmethod
     def of(cls, planes: "Planes", cosmology: FlatLambdaCDM) -> "LensPlanes":
@@ -45,21 +48,26 @@ class LensPlanes(eqx.Module):
             cosmology.critical_density(planes.redshifts),
             planes.critical_surface_density,
             planes.kpc_per_arcsec,
+            cosmology,
         )
 
     def at(self, index: int) -> "LensPlanes":
         """One of them, as a set of one."""
-        return LensPlanes(*(leaf[index : index + 1] for leaf in self._leaves()))
-
-    def _leaves(self) -> tuple[Array, ...]:
-        return self.redshift, self.critical_density, self.critical_surface_density, self.kpc_per_arcsec
+        cut = slice(index, index + 1)
+        return LensPlanes(
+            self.redshift[cut],
+            self.critical_density[cut],
+            self.critical_surface_density[cut],
+            self.kpc_per_arcsec[cut],
+            self.cosmology,
+        )
 
 
 @final
 class Structure(eqx.Module):
     """The inner structure of halos `(n_planes, n_slots)`, relative to NFW halos of their mass and concentration.
 
-    Arguments:
+    Args:
         log_mass: ln(M200 / Msun).
         concentration: r200 / r_s of the NFW halo.
         critical_density: at the redshift at which mass and concentration are defined, Msun / kpc^3.
@@ -67,6 +75,8 @@ class Structure(eqx.Module):
         core_fraction: core radius / r_s.
         density_ratio: rho_s over that of the NFW halo.
         radius_ratio: r_s over that of the NFW halo.
+        family: of each halo, as `MixedHalos` has it, `core_fraction` being its scale; None for truncated cored NFW.
+        present: families that may occur among them.
     """
 
     log_mass: Float[Array, "planes slots"]
@@ -76,6 +86,8 @@ class Structure(eqx.Module):
     core_fraction: Float[Array, "planes slots"]
     density_ratio: Float[Array, "planes slots"]
     radius_ratio: Float[Array, "planes slots"]
+    family: Int[Array, "planes slots"] | None = None
+    present: tuple[int, ...] = eqx.field(static=True, default=(CORED_NFW,))
 
     @classmethod
     def nfw(cls, log_mass: Array, concentration: Array, critical_density: Array, tau: Array) -> "Structure":
@@ -87,15 +99,12 @@ class Structure(eqx.Module):
         """Mass of the truncated halo in Msun."""
         scale_mass = jnp.exp(self.log_mass) / scales.enclosed_mass(self.concentration)  # 4 pi rho_s r_s^3 of NFW
         ratio = self.density_ratio * self.radius_ratio**3
-        return scale_mass * ratio * truncated_total_mass(self.core_fraction, self.tau)
+        total = truncated_total_mass if self.family is None else lens_of(self.family, self.present).total_mass
+        return scale_mass * ratio * total(self.core_fraction, self.tau)
 
     def split(self, index: int) -> "tuple[Structure, Structure]":
         """The halos of the slots before and from an index."""
-        first, rest = (
-            Structure(*(getattr(self, field.name)[:, part] for field in dataclasses.fields(self)))
-            for part in (slice(None, index), slice(index, None))
-        )
-        return first, rest
+        return jax.tree.map(lambda leaf: leaf[:, :index], self), jax.tree.map(lambda leaf: leaf[:, index:], self)
 
     def scale_radius(self) -> Float[Array, "planes slots"]:
         """Scale radius in kpc."""
@@ -107,7 +116,7 @@ class Structure(eqx.Module):
         planes: LensPlanes,
         center: tuple[Float[Array, "planes slots"], Float[Array, "planes slots"]],
         filled: Bool[Array, "planes slots"],
-    ) -> Halo:
+    ) -> Halo | MixedHalos:
         """The lenses at these centers; slots that are not filled are empty."""
         scale_radius = self.scale_radius()  # kpc
         log_density = scales.log_characteristic_density(self.concentration, self.critical_density)
@@ -122,7 +131,8 @@ class Structure(eqx.Module):
             "center_x": center[0],
             "center_y": center[1],
         }
-        return Halo(**{name: jnp.where(filled, leaf, EMPTY_SLOT[name]) for name, leaf in leaves.items()})
+        lenses = Halo(**leaves) if self.family is None else MixedHalos(**leaves, family=self.family)
+        return with_empty(lenses, filled)
 
 
 def first_slots(counts: Int[Array, " planes"], n_slots: int) -> Bool[Array, "planes slots"]:
@@ -145,7 +155,7 @@ class Quadrature(eqx.Module):
     Masses are Gauss-Legendre nodes; at each node the numbers that chance decides run through points of an additive
     recurrence, which fills the unit cube evenly and goes on from node to node.
 
-    Arguments:
+    Args:
         log_mass: ln M200, `(n_planes, n)`.
         draws: uniform numbers, each `(n_planes, n)`.
         weights: numbers of halos, `(n_planes, n)`.

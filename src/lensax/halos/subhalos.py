@@ -22,6 +22,7 @@ from lensax.halos.rendering import LensPlanes, Quadrature, Structure
 from lensax.halos.thinning import Envelope
 from lensax.halos.tides import Infallen, Tides
 from lensax.mass.halo import Halo
+from lensax.mass.mixed import MixedHalos
 
 PIVOT = math.log(1e8)
 LN10 = math.log(10)
@@ -155,11 +156,11 @@ class Subhalos(eqx.Module):
             )
         )
         stripped = Structure(log_mass, c, density, tau, bare.core_fraction, remaining, bare.radius_ratio)
-        return dark_matter.subhalo_structure(stripped, collapse)
+        return dark_matter.subhalo_structure(stripped, collapse, lenses, redshift)
 
     def draw(
         self, key: PRNGKeyArray, lenses: LensPlanes, cosmology: FlatLambdaCDM, dark_matter: DarkMatter, n_slots: int
-    ) -> tuple[Halo, Int[Array, ""], Scalar, Bool[Array, ""]]:
+    ) -> tuple[Halo | MixedHalos, Int[Array, ""], Scalar, Bool[Array, ""]]:
         """Halos `(1, n_slots)`, the slots used, the sheet of the lens plane, and whether the envelope was too low.
 
         The sheet is minus the mean convergence of the subhalos' whole mass over the disc.

@@ -8,12 +8,14 @@ from typing import Any
 
 import numpy as np
 
+from lensax.mass.mixed import FAMILIES, LARGEST_CORE
+
 COLUMNS = ("redshift", "center_x", "center_y", "kappa_s", "scale_radius", "truncation_radius", "core_radius")
 OPTIONAL = {"truncation_radius": np.inf, "core_radius": 0.0}
 IN_ARCSEC = ("center_x", "center_y", "scale_radius", "truncation_radius", "core_radius")
+PROFILE = "profile"
 SHEETS_KEY = "SHEETS"
 PLANE_TOLERANCE = 1e-6
-LARGEST_CORE = 3.0  # over the scale radius: what a Halo allows
 _FORMATS = {".ecsv": "ascii.ecsv", ".csv": "ascii.csv", ".fits": "fits", ".fit": "fits", ".fits.gz": "fits"}
 
 
@@ -39,7 +41,9 @@ class RowLabels:
 def read_file(path: str | os.PathLike[str]) -> tuple[Any, RowLabels]:
     """An astropy Table from an ECSV, CSV or FITS file, with labels for its rows.
 
-    Errors: FileNotFoundError; ValueError for another format or a file that cannot be parsed.
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: another format, or a file that cannot be parsed.
     """
     from astropy.table import Table
 
@@ -62,20 +66,26 @@ def read_file(path: str | os.PathLike[str]) -> tuple[Any, RowLabels]:
 def read_columns(table: Any, label: RowLabels) -> dict[str, np.ndarray]:
     """The seven columns as float64 arrays of one length in lensax's units, every value checked.
 
-    Errors: ValueError that names the row, the column and the value.
+    With a column `profile` there is an eighth, `family`, as `MixedHalos` has it.
+
+    Raises:
+        ValueError: what is wrong, with its row, column and value.
     """
     names = list(getattr(table, "colnames", None) or table.keys())
     for name in names:
-        if name not in COLUMNS:
-            close = difflib.get_close_matches(str(name), COLUMNS, 1)
+        if name not in (*COLUMNS, PROFILE):
+            close = difflib.get_close_matches(str(name), (*COLUMNS, PROFILE), 1)
             hint = f" (did you mean '{close[0]}'?)" if close else ""
-            raise ValueError(f"{label.table}: unknown column '{name}'{hint}; the columns are {', '.join(COLUMNS)}")
+            allowed = ", ".join((*COLUMNS, PROFILE))
+            raise ValueError(f"{label.table}: unknown column '{name}'{hint}; the columns are {allowed}")
     missing = [name for name in COLUMNS if name not in names and name not in OPTIONAL]
     if missing:
         raise ValueError(
             f"{label.table}: column '{missing[0]}' is missing; found {', '.join(map(str, names)) or 'none'}"
         )
-    columns = {name: _numbers(table[name], name, label) for name in names}
+    columns = {name: _numbers(table[name], name, label) for name in names if name != PROFILE}
+    if PROFILE in names:
+        columns["family"] = _families(table[PROFILE], label)
     length = len(columns["redshift"])
     for name, values in columns.items():
         if len(values) != length:
@@ -84,12 +94,13 @@ def read_columns(table: Any, label: RowLabels) -> dict[str, np.ndarray]:
         columns.setdefault(name, np.full(length, default))
     for name in COLUMNS:
         _check(columns[name], name, label)
-    large = np.flatnonzero(columns["core_radius"] > LARGEST_CORE * columns["scale_radius"])
+    largest = np.asarray(LARGEST_CORE)[columns.get("family", np.zeros(length, int))]
+    large = np.flatnonzero(columns["core_radius"] > largest * columns["scale_radius"] * (1 + 1e-6))
     if large.size:
         row = int(large[0])
         core, scale = columns["core_radius"][row], columns["scale_radius"][row]
         raise ValueError(
-            f"{label(row)}: core_radius = {core:.9g}, expected at most {LARGEST_CORE:g} scale radii of {scale:.9g}"
+            f"{label(row)}: core_radius = {core:.9g}, expected at most {largest[row]:g} scale radii of {scale:.9g}"
         )
     return columns
 
@@ -97,7 +108,8 @@ def read_columns(table: Any, label: RowLabels) -> dict[str, np.ndarray]:
 def plane_of(redshift: np.ndarray, planes: np.ndarray, label: RowLabels) -> np.ndarray:
     """The index of the plane on which each halo stands, within 1e-6 in redshift.
 
-    Errors: ValueError that names the first row on no plane and lists the planes.
+    Raises:
+        ValueError: a halo on no plane; the message names its row and lists the planes.
     """
     distance = np.abs(redshift[:, None] - planes[None, :].astype(np.float64))
     index = np.argmin(distance, axis=1)
@@ -110,6 +122,17 @@ def plane_of(redshift: np.ndarray, planes: np.ndarray, label: RowLabels) -> np.n
             f"(tolerance {PLANE_TOLERANCE:g})"
         )
     return index
+
+
+def _families(column: Any, label: RowLabels) -> np.ndarray:
+    """What `MixedHalos` calls the profiles of a column."""
+    words = [word.decode() if isinstance(word, bytes) else str(word) for word in np.asarray(column).tolist()]
+    found = np.empty(len(words), np.int32)
+    for row, word in enumerate(words):
+        if word.strip() not in FAMILIES:
+            raise ValueError(f"{label(row)}: {PROFILE} = {word!r}, expected one of {', '.join(FAMILIES)}")
+        found[row] = FAMILIES.index(word.strip())
+    return found
 
 
 def _numbers(column: Any, name: str, label: RowLabels) -> np.ndarray:

@@ -17,9 +17,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from lensax._types import Array, Bool, Float, Scalar, as_real
-from lensax.halos.catalogue import EMPTY_SLOT
+from lensax.halos.catalogue import with_empty
 from lensax.halos.mass_law import MassLaw
 from lensax.mass.halo import Halo
+from lensax.mass.mixed import MixedHalos
 
 MARGIN = 1e-3  # of ln(rate): what bounds and rounding may hide
 MOST_PARAMETERS = 10
@@ -70,17 +71,16 @@ class Envelope(eqx.Module):
 
     def thin(
         self,
-        halos: Halo,
+        halos: Halo | MixedHalos,
         law: MassLaw,
         amplitude: Scalar,
         log_mass: Float[Array, "planes slots"],
         uniform: Float[Array, "planes slots"],
-    ) -> Halo:
+    ) -> Halo | MixedHalos:
         """The halos that exist; the slots of the others are empty."""
         weight = self.weight(law, amplitude, log_mass, uniform)
-        exists = weight > 0
-        kept = {name: jnp.where(exists, getattr(halos, name), value) for name, value in EMPTY_SLOT.items()}
-        return Halo(**{**kept, "kappa_s": halos.kappa_s * weight})
+        kept = with_empty(halos, weight > 0)
+        return eqx.tree_at(lambda h: h.kappa_s, kept, halos.kappa_s * weight)
 
     def exceeded(self, law: MassLaw, amplitude: Scalar) -> Bool[Array, ""]:
         """Whether the population is more numerous somewhere than its envelope, which makes the draw wrong."""

@@ -124,7 +124,7 @@ def catalogue_entries(catalogue: HaloCatalogue, redshifts: np.ndarray) -> Iterat
         if kappa != 0:
             yield float(z), "CONVERGENCE", {"kappa": float(kappa)}
     plane, slot = np.nonzero(np.asarray(catalogue.halos.kappa_s))
-    halos = jax.tree.map(lambda leaf: np.asarray(leaf, float)[plane, slot], catalogue.halos)
+    halos = jax.tree.map(lambda leaf: np.asarray(leaf, float)[plane, slot], catalogue.cored_nfw)
     for z, (name, k) in zip(redshifts[plane], halo_entries(halos)):
         yield float(z), name, k
 

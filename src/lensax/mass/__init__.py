@@ -4,6 +4,7 @@ from lensax.mass.base import MassProfile
 from lensax.mass.cored_nfw import cored_nfw_mass
 from lensax.mass.far_field import truncated_total_mass
 from lensax.mass.halo import Halo
+from lensax.mass.mixed import MixedHalos
 from lensax.mass.nfw import nfw_mass
 from lensax.mass.point import PointMass
 from lensax.mass.power_law import PowerLaw
@@ -19,6 +20,7 @@ __all__ = [
     "IsothermalCore",
     "MassProfile",
     "MassSheet",
+    "MixedHalos",
     "ParametricSIDM",
     "PointMass",
     "PowerLaw",

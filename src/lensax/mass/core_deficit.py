@@ -51,8 +51,8 @@ class Deficit(NamedTuple):
 
 def _integral(x: Array, single: int, double: int, integrand: Callable[[Array], Array]) -> Array:
     """The integral over [0, 1] of a function of one node, by Gauss and Legendre; shape and precision are those of x."""
-    roots, weights = np.polynomial.legendre.leggauss(double if is_double(x) else single)
-    nodes, weights = (jnp.asarray(0.5 * a, x.dtype) for a in (1 + roots, weights))
+    roots, masses = np.polynomial.legendre.leggauss(double if is_double(x) else single)
+    nodes, weights = (jnp.asarray(0.5 * a, x.dtype) for a in (1 + roots, masses))
     return jnp.sum(jax.vmap(lambda node, weight: weight * integrand(node))(nodes, weights), axis=0)
 
 

@@ -108,6 +108,7 @@ def isothermal_extent(matching: Float[Array, "*shape"]) -> Float[Array, "*shape"
 
 def _isothermal_inside(q: Array, matching: Array) -> Array:
     extent = isothermal_extent(matching)
+    q = jnp.minimum(q, 1.0)  # beyond, nothing is missing, and the series does not hold
     cusp = q * ((1 + matching * q) / (1 + matching)) ** 2
     return 1 - cusp * jnp.exp(_isothermal(extent) - _isothermal(extent * q))
 

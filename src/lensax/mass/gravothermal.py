@@ -68,11 +68,11 @@ def peak_speed(density: Float[Array, "*shape"], radius: Float[Array, "*shape"]) 
 
 
 def effective_cross_section(
-    cross_section: Float[Array, "*shape"],
-    speed: Float[Array, "*shape"],
-    pivot: Float[Array, "*shape"],
-    power: Float[Array, "*shape"],
-) -> Float[Array, "*shape"]:
+    cross_section: Float[Array, "*#shape"],
+    speed: Float[Array, "*#shape"],
+    pivot: Float[Array, "*#shape"],
+    power: Float[Array, "*#shape"],
+) -> Float[Array, "*#shape"]:
     r"""Viscosity cross-section per mass, averaged over a halo, of `sigma = sigma_0 (v / v_0)^-a` with a < 8.
 
     `(sigma_0 / m) (v_0 / 2 nu)^a Gamma(4 - a/2) / 6` with `nu = 0.64 V_max`.
@@ -140,17 +140,3 @@ def matching_radius(
     # One more step, of the root's derivative: the slope with respect to the rate is one.
     value, slope = excess(log_y)
     return jnp.minimum(jnp.exp(log_y - value / jax.lax.stop_gradient(slope)), LARGEST_MATCHING)
-
-
-def subhalo_age(
-    formation: Float[Array, "*shape"],
-    infall: Float[Array, "*shape"],
-    now: Float[Array, "*shape"],
-    boost: Float[Array, "*shape"],
-) -> Float[Array, "*shape"]:
-    """Effective age in Gyr: `T(z_infall) - T(z_form) + boost [T(z) - T(z_infall)]`.
-
-    Arguments are cosmic ages in Gyr at formation, infall and today, and how much faster tides make the halo evolve.
-    A field halo has `boost [T(z) - T(z_form)]`: infall at formation.
-    """
-    return infall - formation + boost * (now - infall)

@@ -10,6 +10,7 @@ from lensax.cosmology import FlatLambdaCDM
 from lensax.mass.core_deficit import CoredLens
 from lensax.mass.cored_nfw import cored_nfw_mass
 from lensax.mass.far_field import truncated_total_mass
+from lensax.mass.plummer import cored_nfw_discs
 from lensax.mass.spherical import SphericalHalo, require
 from lensax.mass.truncated_nfw import projected_density, projected_mass, projected_potential
 
@@ -88,6 +89,10 @@ class Halo(SphericalHalo):
     def core_fraction(self) -> Float[Array, "..."]:
         """`f = r_c/r_s`."""
         return self.core_radius / self.scale_radius
+
+    def discs(self) -> tuple[Float[Array, "discs *halos"], Float[Array, "*halos"]]:
+        """A positive mixture: error of the deflection below 2e-6."""
+        return cored_nfw_discs(self.core_fraction, self.truncation_fraction)
 
     @classmethod
     def from_mass(

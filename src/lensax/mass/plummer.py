@@ -1,6 +1,6 @@
-"""Every halo of the truncated cored NFW family as a positive mixture of Plummer discs.
+"""Every halo as a mixture of Plummer discs: the kernel of the fast ray tracers.
 
-With `x = R / r_s` the projected mass of the family is a Stieltjes function of `x^2`,
+With `x = R / r_s` the projected mass of the truncated cored NFW family is a Stieltjes function of `x^2`,
 
     m(x) / x^2 = integral of rho(b) / (x^2 + b^2) over ln b,
 
@@ -8,20 +8,26 @@ with an algebraic, non-negative density `rho`.  A generalised Gauss rule of 40 n
 truncation radius, fitted once to the whole family, replaces the integral.  The deflection of a halo is then 20 rational
 terms in `R^2`: no branch, no transcendental function, no pole, and the same program for cuspy, cored, truncated and
 collapsed halos.  That is the single-precision kernel of the ray tracers; `Halo` holds the closed forms, its oracle.
+
+Halos with other cores are mixtures of the same discs, some of which are negative (core_mixture.py).
 """
+
+from typing import TYPE_CHECKING
 
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 
 from lensax._types import Array, Float
-from lensax.mass.halo import Halo
 
-__all__ = ["PlummerMixture", "mixture_density", "mixture_slope"]
+if TYPE_CHECKING:
+    from lensax.mass.spherical import SphericalHalo
+
+__all__ = ["NODES", "PlummerMixture", "cored_nfw_discs", "mixture_density", "mixture_slope"]
 
 # Nodes (fractions of the truncation radius) and weights of the quadrature in ln b.  Its error of m is below 2e-6 for
 # core fractions 0 to 0.9, truncations 0.1 to 300 scale radii and radii 1e-5 to 1e3 scale radii.
-_NODES = np.array([
+NODES = np.array([
     2.0541361e-08, 5.815616e-08, 1.2733687e-07, 2.6426608e-07, 5.4117048e-07, 1.1055365e-06, 2.2534598e-06,
     4.5597174e-06, 9.128027e-06, 1.806221e-05, 3.530789e-05, 6.8385091e-05, 0.00013131897, 0.00024946543, 0.00046742,
     0.00085819531, 0.0015423275, 0.0027149195, 0.0046974986, 0.0080597026, 0.013794601, 0.023594661, 0.040361219,
@@ -33,9 +39,9 @@ _WEIGHTS = np.array([
     0.54263264, 0.53807193, 0.53693914, 0.53669015, 0.53696691, 0.53573195, 0.53076702, 0.51915161, 0.4935685,
     0.43311826, 0.30398879, 0.11978335, 0.053772425, 0.2223372, 0.38737039, 0.4852994, 0.53440913, 0.57271592,
     0.63175221, 0.72948774, 0.89372167, 1.3327083])  # fmt: skip
-_TERMS = len(_NODES) // 2
+_TERMS = len(NODES) // 2
 # The smallest disc is paired with the largest: neighbours would give denominators of 1e-31, whose squares underflow.
-_POLES_A, _POLES_B = _NODES[:_TERMS] ** 2, _NODES[: _TERMS - 1 : -1] ** 2
+_POLES_A, _POLES_B = NODES[:_TERMS] ** 2, NODES[: _TERMS - 1 : -1] ** 2
 # Beyond this truncation the nodes are laid at fixed multiples of the scale radius instead: with a truncation that far
 # out, or none, the density is smooth where it matters and the same rule holds (error of m below 4e-6 for x < 1e3).
 _LARGEST_SCALED_TRUNCATION = 3000.0
@@ -74,6 +80,23 @@ def mixture_density(
     return t2 * jnp.where(inside, inner / (1 + t2) ** 2, outer)
 
 
+def cored_nfw_discs(
+    core: Float[Array, "*halos"], tau: Float[Array, "*halos"]
+) -> tuple[Float[Array, "discs *halos"], Float[Array, "*halos"]]:
+    """The discs of truncated cored NFW halos: their masses over `4 pi rho_s r_s^3`, and the reach in scale radii.
+
+    Args:
+        core: core radius over scale radius.
+        tau: truncation radius over scale radius, may be infinite.
+    """
+    tau = jnp.minimum(tau, _INFINITE_TRUNCATION)
+    reach = jnp.where(tau <= _LARGEST_SCALED_TRUNCATION, tau, _UNTRUNCATED_REACH)
+    shape = (-1, *(1,) * tau.ndim)
+    nodes = jnp.asarray(NODES, tau.dtype).reshape(shape) * reach[None]
+    weights = jnp.asarray(_WEIGHTS, tau.dtype).reshape(shape)
+    return weights * mixture_density(nodes, *(jnp.broadcast_to(a[None], nodes.shape) for a in (core, tau))), reach
+
+
 class PlummerMixture(eqx.Module):
     """Halos as the ray tracers use them: deflection = (dx, dy) * slope(dx^2 + dy^2).
 
@@ -88,20 +111,13 @@ class PlummerMixture(eqx.Module):
     n1: Float[Array, "terms *halos"]
 
     @classmethod
-    def from_halo(cls, halo: Halo) -> "PlummerMixture":
+    def from_halo(cls, halo: "SphericalHalo") -> "PlummerMixture":
         """The mixture of every halo in `halo`, whose leaves share any one shape."""
-        truncated = jnp.isfinite(halo.truncation_radius)
-        tau = jnp.where(truncated, halo.truncation_radius, 1.0) / halo.scale_radius
-        tau = jnp.where(truncated, jnp.minimum(tau, _INFINITE_TRUNCATION), _INFINITE_TRUNCATION)
-        core = halo.core_radius / halo.scale_radius
-        reach = jnp.where(tau <= _LARGEST_SCALED_TRUNCATION, tau, _UNTRUNCATED_REACH)
-        shape = (-1, *(1,) * tau.ndim)
-        nodes = jnp.asarray(_NODES, tau.dtype).reshape(shape) * reach[None]
-        weights = jnp.asarray(_WEIGHTS, tau.dtype).reshape(shape)
-        density = mixture_density(nodes, *(jnp.broadcast_to(a[None], nodes.shape) for a in (core, tau)))
-        strength = (4 * halo.kappa_s / reach**2)[None] * weights * density
+        masses, reach = halo.discs()
+        strength = (4 * halo.kappa_s / reach**2)[None] * masses
         first, second = strength[:_TERMS], strength[: _TERMS - 1 : -1]
-        a, b = (jnp.asarray(p, tau.dtype).reshape(shape) for p in (_POLES_A, _POLES_B))
+        shape = (-1, *(1,) * reach.ndim)
+        a, b = (jnp.asarray(p, reach.dtype).reshape(shape) for p in (_POLES_A, _POLES_B))
         return cls(
             center_x=halo.center_x,
             center_y=halo.center_y,

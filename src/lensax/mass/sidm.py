@@ -9,6 +9,7 @@ from lensax._types import Array, ArrayLike, Float, as_real, concrete, real
 from lensax.cosmology import FlatLambdaCDM
 from lensax.mass import gravothermal
 from lensax.mass.core_deficit import CoredLens
+from lensax.mass.core_mixture import core_discs
 from lensax.mass.core_shapes import ISOTHERMAL, LARGEST_MATCHING, QUARTIC
 from lensax.mass.halo import Halo
 from lensax.mass.spherical import SphericalHalo, require
@@ -63,6 +64,11 @@ class ParametricSIDM(SphericalHalo):
     def core_fraction(self) -> Float[Array, "..."]:
         """`f = r_c/r_s`, at least 1e-6."""
         return jnp.maximum(self.core_radius / self.scale_radius, SMALLEST_CORE)
+
+    def discs(self) -> tuple[Float[Array, "discs *halos"], Float[Array, "*halos"]]:
+        """From the table of core_mixture.py: errors below 1e-4 of the largest deflection."""
+        core = self.core_fraction
+        return core_discs(jnp.zeros(core.shape, jnp.int32), core, self.truncation_fraction)
 
     @classmethod
     def from_mass(
@@ -195,6 +201,11 @@ class IsothermalCore(SphericalHalo):
     def core_fraction(self) -> Float[Array, "..."]:
         """`y_1 = r_1/r_s`, at least 1e-6."""
         return jnp.maximum(self.matching_radius / self.scale_radius, SMALLEST_CORE)
+
+    def discs(self) -> tuple[Float[Array, "discs *halos"], Float[Array, "*halos"]]:
+        """From the table of core_mixture.py: errors below 5e-4 of the largest deflection, at the matching radius."""
+        core = self.core_fraction
+        return core_discs(jnp.ones(core.shape, jnp.int32), core, self.truncation_fraction)
 
     @classmethod
     def from_cross_section(

@@ -49,6 +49,10 @@ class SphericalHalo(MassProfile):
     def core_fraction(self) -> Float[Array, "..."]:
         """The scale of the core in scale radii."""
 
+    @abc.abstractmethod
+    def discs(self) -> tuple[Float[Array, "discs *halos"], Float[Array, "*halos"]]:
+        """The halo as Plummer discs (plummer.py): masses over `4 pi rho_s r_s^3`, and their reach in scale radii."""
+
     @property
     def total_mass(self) -> Float[Array, "..."]:
         """All mass, `4 pi rho_s r_s^3 m(inf)`, as the squared Einstein radius of the point of that mass, arcsec^2."""

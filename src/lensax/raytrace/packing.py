@@ -1,12 +1,14 @@
 """Halos of all planes in equal blocks, so that empty slots cost nothing."""
 
+import dataclasses
+
 import equinox as eqx
 import jax.numpy as jnp
 
 from lensax._types import Array, Bool, Int
 from lensax.halos import HaloCatalogue
 from lensax.halos.catalogue import EMPTY_SLOT
-from lensax.mass import Halo
+from lensax.mass import Halo, MixedHalos
 
 __all__ = ["HaloBlocks", "pack"]
 
@@ -22,7 +24,7 @@ class HaloBlocks(eqx.Module):
         missing: halos that found no block, 0 unless `blocks` was too small.
     """
 
-    halos: Halo
+    halos: Halo | MixedHalos
     plane: Int[Array, " blocks"]
     last: Bool[Array, " blocks"]
     filled: Bool[Array, " blocks"]
@@ -55,7 +57,7 @@ def pack(catalogue: HaloCatalogue, width: int, blocks: int | None = None) -> Hal
 
     block = jnp.arange(blocks, dtype=jnp.int32)
     plane = jnp.minimum(jnp.searchsorted(end, block, side="right"), n_planes - 1).astype(jnp.int32)
-    packed = Halo(**{name: gather(name) for name in EMPTY_SLOT})
+    packed = type(halos)(**{field.name: gather(field.name) for field in dataclasses.fields(halos)})
     occupied = packed.kappa_s != 0
     return HaloBlocks(
         halos=packed,
