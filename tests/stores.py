@@ -32,7 +32,7 @@ def make_store(
     folder, count, shard_size, keep=("noiseless", "noisy"), status=None, shape=(6, 7), text=TEXT, names=NAMES, **shards
 ):
     """A campaign; `status` flags rows; `only` makes these shards; `linked` makes one and links it as all others."""
-    plan = Plan(text, "0", 1, count, shard_size, None, keep)
+    plan = Plan(text, "0", 1, count, shard_size, None, keep, dtype=shards.get("dtype", "float32"))
     image = jax.ShapeDtypeStruct(shape, np.float32)
     shapes = {
         "noiseless": image,

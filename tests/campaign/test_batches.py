@@ -137,6 +137,14 @@ def test_a_store_without_noisy_images_draws_noise(tmp_path):
         campaign.jax_batches(KEY, 8, noise="loud")
 
 
+def test_images_that_are_stored_in_half_precision_come_in_single(tmp_path):
+    campaign = Campaign(make_store(tmp_path / "store", 8, 4, dtype="float16"))
+    assert campaign.noisy.dtype == campaign[:2].dtype == np.float16
+    (_, images), *_ = campaign.jax_batches(KEY, 8, shuffle=False)
+    assert images.dtype == campaign.select([1])[0].dtype == np.float32
+    np.testing.assert_allclose(images, row_values(np.arange(8))[2], atol=0.004)
+
+
 @pytest.mark.parametrize(
     ("text", "reason"),
     [

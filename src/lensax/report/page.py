@@ -17,8 +17,8 @@ from lensax.report.style import STYLE
 
 __all__ = ["page", "write_page"]
 
-LISTED = 40
-"""Rows, shards and runs that a table lists; how many more there are is said."""
+LISTED, REMADE = 40, 8
+"""Rows, shards and runs that a table lists, and rows that were made again; how many more there are is said."""
 
 MEANINGS = {
     "overflow": "the catalogue or the tracer lacked room, and making the row again with more did not help",
@@ -240,12 +240,12 @@ def _quality(facts: Facts) -> str:
         numbers=("row",),
         total=len(bad),
     )
+    # They are good: a few show what it took.
+    keys = sorted({key for how in check.remade.values() for key in how})
     remade = _table(
-        ("row", *sorted({key for how in check.remade.values() for key in how})),
-        [
-            (row, *(how.get(key, "") for key in sorted({key for one in check.remade.values() for key in one})))
-            for row, how in list(check.remade.items())[:LISTED]
-        ],
+        ("row", *(key.replace("_", " ") for key in keys)),
+        [(row, *(check.remade[row].get(key, "") for key in keys)) for row in sorted(check.remade)[:REMADE]],
+        numbers=("row", *(key.replace("_", " ") for key in keys)),
         total=len(check.remade),
     )
     damaged = _table(
