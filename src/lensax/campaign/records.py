@@ -4,6 +4,7 @@ import hashlib
 import os
 import shutil
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -33,17 +34,26 @@ def write_files(
     """
     drafts.mkdir()
     try:
-        files, written = {}, []
-        for name, (path, content) in contents.items():
-            written.append((write_draft(path, content, drafts), path))
-            files[name] = {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
-        confirm()
-        for draft, path in written:
-            os.replace(draft, path)
-            flush_folder(path.parent)
+        # Side by side: a disk flushes several files in little more time than one.
+        with ThreadPoolExecutor(len(contents), thread_name_prefix="lensax-files") as pool:
+            written = {
+                name: (pool.submit(write_draft, path, content, drafts), pool.submit(_digest, content))
+                for name, (path, content) in contents.items()
+            }
+            ready = {name: (draft.result(), digest.result()) for name, (draft, digest) in written.items()}
+            confirm()
+            for name, (draft, _) in ready.items():
+                os.replace(draft, contents[name][0])
+            for flushed in [pool.submit(flush_folder, path.parent) for path, _ in contents.values()]:
+                flushed.result()
+        files = {name: {"bytes": len(contents[name][1]), "sha256": digest} for name, (_, digest) in ready.items()}
         write_json(record, {**about, "files": files}, drafts)
     finally:
         shutil.rmtree(drafts, ignore_errors=True)
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
 
 
 def read_record(path: Path) -> dict[str, Any] | None:
