@@ -12,6 +12,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
+import lensax as lx
+from lensax.campaign import prepare
+
 pytest.importorskip("flowjax", reason="flowjax is not installed: pip install 'lensax[inference]'")
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -55,7 +58,8 @@ def configuration(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def campaign(configuration) -> Path:
     folder = configuration.parent / "campaign"
-    run("-m", "lensax", "simulate", str(configuration), "--count", "160", "--seed", "1", "--out", str(folder))
+    model = lx.ForwardModel.from_yaml(configuration)
+    prepare(model, model.configuration.text, model.configuration.digest, folder, 160, seed=1, batch_size=1).run()
     return folder
 
 
@@ -78,14 +82,14 @@ def test_campaign_and_stream_give_the_same_kind_of_data(campaign, configuration)
 
     keys = jax.random.split(jax.random.key(0), 3)
     for source in (campaign, configuration):
-        options = argparse.Namespace(source=source, held_out=16, batch_size=16)
+        options = argparse.Namespace(source=source, held_out=8, batch_size=8)
         batches, held, test, prior = posterior_estimator.data(options, keys)
         theta, images = next(batches)
         batches.close()
-        assert images.shape == (16, 16, 16)
+        assert images.shape == (8, 16, 16)
         assert set(theta) == set(prior.names)
         for one, pixels in (held, test):
-            assert 5 <= len(pixels) == len(one["subhalos.slope"]) <= 16
+            assert 5 <= len(pixels) == len(one["subhalos.slope"]) <= 8
         assert not np.array_equal(held[1][:5], test[1][:5])
 
 
