@@ -25,9 +25,10 @@ demo: $(VENV)/.installed
 	@echo "The images and their parameters are in $(DEMO); pictures to look at:"
 	@find $(DEMO) -name '*.png' | sort | sed 's/^/  /'
 
-# The picture of the README and of the documentation's first page.
+# The picture of the README and of the documentation's first page, and those of the page on populations.
 pictures: demo
 	cp $(DEMO)/montage.png docs/images/demo.png
+	$(BIN)/lensax preview configs/cdm_hst.yaml --out docs/images/preview.png
 
 test: $(VENV)/.installed-dev
 	$(ONE_THREAD) $(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile
@@ -54,6 +55,7 @@ bench: $(VENV)/.installed-dev
 	$(BIN)/python benchmarks/kernel.py
 	$(BIN)/python benchmarks/readers.py
 	$(BIN)/python benchmarks/raytrace.py
+	$(BIN)/python benchmarks/populations.py
 
 clean:
 	rm -rf site build dist output .pytest_cache .mypy_cache .ruff_cache .hypothesis $(VENV)/.installed $(VENV)/.installed-dev

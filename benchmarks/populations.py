@@ -37,6 +37,7 @@ MATTER: dict[str, tuple[str, dict[str, Any]]] = {
             "preset": "WDM",
             "settings": {
                 "log_mc": HALF_MODE,
+                "mass_function_model_subhalos": "SHMF_LOVELL2020",  # by default those of field halos
                 "two_halo_contribution": False,
                 "subhalo_spatial_distribution": "UNIFORM",
             },
