@@ -14,6 +14,7 @@ import zarr
 from toy import TEXT, ToyModel, toy_work
 
 from lensax.campaign import Campaign, CampaignError, CampaignRefused, DiskFull, FolderLost, Store, check
+from lensax.campaign.files import write_durably
 from lensax.campaign.rows import RowMaker
 
 CLOCK = {"finished", "timed_rows", "timed_seconds"}
@@ -171,6 +172,16 @@ def test_what_the_system_says_has_a_name(tmp_path, monkeypatch, number, error):
         work.run()
     assert not list((tmp_path / "campaign" / ".lensax" / "drafts").iterdir())
     assert not list((tmp_path / "campaign" / ".lensax" / "leases").iterdir())
+
+
+def test_what_a_full_disk_cut_short_does_not_stay(tmp_path, monkeypatch):
+    def full(descriptor):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("lensax.campaign.files.os.fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        write_durably(tmp_path / "file", b"content", tmp_path)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_folder_that_vanishes_is_named_and_begins_again(original, tmp_path):

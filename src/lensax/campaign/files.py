@@ -1,5 +1,6 @@
 """Files that are whole or absent: written to a temporary name, flushed to the disk, then renamed."""
 
+import contextlib
 import errno
 import hashlib
 import json
@@ -47,6 +48,11 @@ def write_draft(path: Path, content: bytes, temporary: Path) -> Path:
         while view:
             view = view[os.write(descriptor, view) :]
         os.fsync(descriptor)
+    except OSError:
+        # On a full disk what cannot be finished only takes room.
+        with contextlib.suppress(OSError):
+            draft.unlink()
+        raise
     finally:
         os.close(descriptor)
     return draft

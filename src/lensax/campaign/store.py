@@ -15,8 +15,9 @@ import functools
 import json
 import os
 import shutil
+import time
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -144,6 +145,11 @@ class Store:
             for draft in drafts:
                 if draft.name not in live:
                     shutil.rmtree(draft, ignore_errors=True)
+            for draft in self.private.glob("runs-*.json"):
+                # Of a run that was killed while it noted how it went; other parts write theirs in an instant.
+                with suppress(FileNotFoundError):
+                    if time.time() - draft.stat().st_mtime > self.lease_seconds:
+                        draft.unlink()
             (self.drafts / "setup").mkdir()
             self._set_up = True
             try:
