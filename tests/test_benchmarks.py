@@ -53,3 +53,15 @@ def test_unknown_environment_is_refused() -> None:
     done = run("environments.py", "numpy")
     assert done.returncode == 2
     assert "'numpy' is not one of lenstronomy" in done.stderr
+
+
+def test_populations_that_are_compared_are_valid_configurations() -> None:
+    program = (
+        "from populations import MATTER, SIZES, cases\n"
+        "from lensax.config import loads\n"
+        "for case in cases(list(SIZES), list(MATTER), 1):\n"
+        "    for text in case['configurations'].values():\n"
+        "        assert loads(text).settings.line_of_sight is not None\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=BENCHMARKS, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
