@@ -34,12 +34,12 @@ _WIDTH = 10.0  # of the variable ln(1 + xi^2 / 10), in which W is smooth: its po
 
 
 def _quartic_inside(q: Array, _: Array) -> Array:
-    return 1 - q / (1 + q**4) ** 0.25
+    return 1 - q / jnp.sqrt(jnp.sqrt(1 + q**4))
 
 
 def _quartic_outside(inverse: Array, _: Array) -> Array:
     fourth = inverse**4
-    root = (1 + fourth) ** 0.25
+    root = jnp.sqrt(jnp.sqrt(1 + fourth))
     return fourth / (root * (root + 1) * (root * root + 1))
 
 
