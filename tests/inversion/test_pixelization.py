@@ -25,6 +25,7 @@ def found(ring):
     return PIXELIZATION.fit(ring, LENS, LIGHT)
 
 
+@pytest.mark.slow
 def test_every_stage_has_its_derivative():
     """Coincident coordinates and generic lenses: automatic over finite difference is 1."""
     rows = benchmark.measure("adaptive", over_sample=2, cells=8, pixel_scale=0.35, radius=3.5)
@@ -33,6 +34,7 @@ def test_every_stage_has_its_derivative():
     assert wrong == {}
 
 
+@pytest.mark.slow
 def test_evidence_is_smooth():
     """Its gradient along a line follows a cubic to 2e-3."""
     image = benchmark.dataset(benchmark.LENSES["elliptical with shear"], 0.14, 3.5)
@@ -66,6 +68,7 @@ def test_pictures_of_the_source(found):
     assert 0 <= bright.image.min() < bright.image.max() == 1
 
 
+@pytest.mark.slow
 def test_gradient_of_the_evidence(ring):
     """Through the public face, with every part free: mass, light, regularization, brightness-scaled kernel."""
     bright = inversion.MoffatAmplitude(5.0, 0.3, dark=0.05)
