@@ -3,6 +3,7 @@
     python benchmarks/lattice.py accuracy --scenes 200      # errors and estimates, for 300 to 10000 halos
     python benchmarks/lattice.py accuracy --config configs/cdm_hst.yaml --scenes 200
     python benchmarks/lattice.py gradients --scenes 20      # gradients against the exact tracer's
+    python benchmarks/lattice.py profile --halos 1000 --over-sample 4   # where the time goes
     python benchmarks/lattice.py speed                      # milliseconds, side by side with the exact tracer
 
 Prints a table and writes it as JSON to benchmarks/results/. The lattice runs in float32, the exact tracer in float64.
@@ -23,7 +24,12 @@ import numpy as np
 
 import lensax as lx
 from lensax._types import cast
+from lensax.mass.plummer import PlummerMixture
 from lensax.raytrace import Direct, Lattice
+from lensax.raytrace.exact import mixture_deflection, trace_exactly
+from lensax.raytrace.lattice_layout import automatic_layout
+from lensax.raytrace.packing import pack
+from lensax.raytrace.recursion import Rays
 
 COSMOLOGY = lx.cosmology.FlatLambdaCDM(67.74, 0.3075)
 REDSHIFTS, LENS_REDSHIFT, SOURCE_REDSHIFT = (0.1, 0.2, 0.3, 0.4, 0.5, 0.7, 0.9, 1.1, 1.3), 0.5, 1.5
@@ -275,10 +281,82 @@ def speed(options: argparse.Namespace) -> list[dict[str, Any]]:
     return rows
 
 
+def without(corrections: Any, pairs: bool, torn: bool) -> Any:
+    """The corrections less all pairs, less all torn tiles."""
+    for index in range(len(corrections.levels)):
+        if pairs:
+            corrections = eqx.tree_at(
+                lambda c, i=index: c.levels[i].pairs.first, corrections, replace_fn=jnp.zeros_like
+            )
+        if torn:
+            corrections = eqx.tree_at(
+                lambda c, i=index: c.levels[i].torn.needed, corrections, replace_fn=jnp.zeros_like
+            )
+    return corrections
+
+
+def profile_of(count: int, factor: int, options: argparse.Namespace) -> dict[str, Any]:
+    """Differences between programs that do more and more, smallest of their processor times."""
+    grid, tracer = lx.Grid((options.pixels, options.pixels), options.pixel_scale, factor), Lattice()
+    scene = cast(random_scene(count, 0, slots_for(count)), jnp.float32)
+    layout = automatic_layout(tracer, grid, scene.halos.n_planes, scene.halos.n_slots)
+    chosen = eqx.filter_jit(lambda scene: tracer.corrections(scene, grid))(scene)
+    spare = eqx.tree_at(lambda scene: scene.macro, scene, ())
+
+    def trace(scene: lx.Scene, corrections: Any) -> Any:
+        return tracer.trace(scene, grid, corrections)
+
+    def image(scene: lx.Scene) -> Any:
+        trace = tracer.trace(scene, grid)
+        return grid.bin(brightness(scene, trace.source_x, trace.source_y)), trace.diagnostics
+
+    def packed(scene: lx.Scene) -> Any:
+        blocks = pack(scene.halos, layout.width)
+        return blocks, jax.vmap(PlummerMixture.from_halo)(blocks.halos)
+
+    def nodes(scene: lx.Scene) -> Any:
+        blocks, mixture = packed(scene)
+        start = Rays.start(*(a.reshape(-1) for a in layout.geometry.nodes(scene.dtype)))
+        return trace_exactly(scene, blocks, mixture, mixture_deflection, start, visit=True)
+
+    nothing, pairs = without(chosen, True, True), without(chosen, False, True)
+    shoot = eqx.filter_jit(trace)
+    programs: dict[str, Callable[[], Any]] = {
+        "packing": functools.partial(eqx.filter_jit(packed), scene),
+        "nodes": functools.partial(eqx.filter_jit(nodes), scene),
+        "choice": functools.partial(eqx.filter_jit(lambda scene: tracer.corrections(scene, grid)), scene),
+        "rays": functools.partial(shoot, spare, nothing),
+        "macro": functools.partial(shoot, scene, nothing),
+        "pairs": functools.partial(shoot, scene, pairs),
+        "torn": functools.partial(shoot, scene, chosen),
+        "image": functools.partial(eqx.filter_jit(image), scene),
+    }
+    time_of = {name: milliseconds(program, 40)[1] for name, program in programs.items()}
+    parts = {
+        "packing the halos, discs of each": time_of["packing"],
+        "nodes: every halo, all planes": time_of["nodes"] - time_of["packing"],
+        "choice of pairs and torn tiles, error estimate": time_of["choice"] - time_of["nodes"],
+        "rays: interpolation, planes": time_of["rays"] - time_of["nodes"],
+        "macro model": time_of["macro"] - time_of["rays"],
+        "pairs": time_of["pairs"] - time_of["macro"],
+        "torn tiles": time_of["torn"] - time_of["pairs"],
+    }
+    parts["light, binning, the rest"] = time_of["image"] - sum(parts.values())
+    print(f"{count} halos, over-sampling {factor}: {time_of['image']:.1f} ms of processor time")
+    for name, value in parts.items():
+        print(f"  {name:48s} {value:6.2f} ms", flush=True)
+    return {"halos": count, "over_sample": factor, "processor_ms": time_of["image"], "parts": parts}
+
+
+def profile(options: argparse.Namespace) -> list[dict[str, Any]]:
+    """Where the time goes."""
+    return [profile_of(count, factor, options) for count in options.halos for factor in options.over_sample]
+
+
 def main() -> None:
     """Parse the command line, measure, print, write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["accuracy", "gradients", "speed"])
+    parser.add_argument("what", choices=["accuracy", "gradients", "speed", "profile"])
     parser.add_argument("--halos", type=int, nargs="+", default=[300, 1000, 3000, 10000])
     parser.add_argument("--over-sample", type=int, nargs="+", default=[1, 4])
     parser.add_argument("--scenes", type=int, default=200)
@@ -293,7 +371,7 @@ def main() -> None:
     parser.add_argument("--config", help="draw the scenes from this configuration")
     options = parser.parse_args()
     jax.config.update("jax_enable_x64", True)
-    rows = {"accuracy": accuracy, "gradients": gradients, "speed": speed}[options.what](options)
+    rows = {"accuracy": accuracy, "gradients": gradients, "speed": speed, "profile": profile}[options.what](options)
     RESULTS.mkdir(exist_ok=True)
     name = f"lattice_{options.what}" + (f"_{Path(options.config).stem}" if options.config else "")
     path = RESULTS / f"{name}.json"
