@@ -210,7 +210,7 @@ def _plain(written: Any) -> Any:
 
 
 def loads(text: str, folder: str | Path = ".", file: str | None = None, sealed: bool = False) -> Configuration:
-    """The configuration in a YAML text; names of files in it are relative to `folder`, and `sealed` keeps them there."""
+    """The configuration in a YAML text; names of files are relative to `folder`, and `sealed` keeps them in it."""
     return Configuration(text, folder, file, sealed)
 
 
