@@ -115,7 +115,7 @@ def evaluations(model: lx.ForwardModel, theta: Any, keys: Any, diagnostics: Any)
     """Halos times rays that an image takes: nodes, pairs as they were wanted, torn tiles not counted."""
     scene = model.scene(jax.tree.map(lambda leaf: leaf[0], theta), keys[0])
     grid = model.simulator.instrument.padded_grid
-    layout = automatic_layout(model.simulator.tracer, grid, scene.halos.n_planes, scene.halos.n_slots)
+    layout = automatic_layout(model.simulator.tracer, grid, scene.halos.n_planes, scene.halos.n_slots, scene.halos.room)
     points = (layout.geometry.tile_pixels * max(level.factor for level in grid.levels)) ** 2
     points += layout.geometry.stencil**2
     wanted = eqx.filter_jit(lambda scene: model.simulator.tracer.corrections(scene, grid).levels[0].pairs.counts)(scene)

@@ -299,7 +299,7 @@ def profile_of(count: int, factor: int, options: argparse.Namespace) -> dict[str
     """Differences between programs that do more and more, smallest of their processor times."""
     grid, tracer = lx.Grid((options.pixels, options.pixels), options.pixel_scale, factor), Lattice()
     scene = cast(random_scene(count, 0, slots_for(count)), jnp.float32)
-    layout = automatic_layout(tracer, grid, scene.halos.n_planes, scene.halos.n_slots)
+    layout = automatic_layout(tracer, grid, scene.halos.n_planes, scene.halos.n_slots, scene.halos.room)
     chosen = eqx.filter_jit(lambda scene: tracer.corrections(scene, grid))(scene)
     spare = eqx.tree_at(lambda scene: scene.macro, scene, ())
 

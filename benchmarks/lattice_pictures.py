@@ -55,7 +55,7 @@ def main() -> None:
     trace = eqx.filter_jit(lambda scene: tracer.trace(scene, grid))(single)
     corrections = eqx.filter_jit(lambda scene: tracer.corrections(scene, grid))(single)
     exact = eqx.filter_jit(lambda scene: Direct(closed_form=False).trace(scene, grid))(scene)
-    geometry = automatic_layout(tracer, grid, scene.halos.n_planes, scene.halos.n_slots).geometry
+    geometry = automatic_layout(tracer, grid, scene.halos.n_planes, scene.halos.n_slots, scene.halos.room).geometry
     source = np.asarray(brightness(scene, exact.source_x, exact.source_y))
     arcs = dict(levels=[0.05 * source.max()], extent=grid.extent, colors="black", linewidths=0.8)
     torn = np.asarray(corrections.levels[0].torn.tiles)[np.asarray(corrections.levels[0].torn.needed)]

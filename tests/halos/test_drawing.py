@@ -111,13 +111,15 @@ def test_parameters_have_dotted_names(line_of_sight, subhalos):
 def test_slots_hold_the_upper_end_of_the_prior(line_of_sight, planes):
     """physics.md 3.4: the fullest plane of 1e7 Msun and more needs 360 slots at a probability of 1e-9 per plane."""
     model = halos.Population(Planck15, halos.CDM(), line_of_sight((7.0, 10.0)))
-    sized = model.sized(planes, probability=2e-9)
+    sized = model.sized(planes, probability=3e-9)
     assert sized.n_slots == pytest.approx(360, abs=2)
     name = "line_of_sight.mass_function.delta_los"
     wider = model.sized(planes, {name: (0.0, 2.0)})
     fullest = np.asarray(model.expected(planes, {name: 2.0}))
     sf = stats.poisson.sf
-    assert sf(wider.n_slots, fullest).sum() < 5e-10 < sf(wider.n_slots - 1, fullest).sum()
+    share = 1e-9 / 3  # of the planes, of all halos together, and of the subhalos
+    assert sf(wider.n_slots, fullest).sum() < share < sf(wider.n_slots - 1, fullest).sum()
+    assert sf(wider.n_halos, fullest.sum()) < share < sf(wider.n_halos - 1, fullest.sum())
     assert wider.overflow_probability < 1e-9
 
 

@@ -5,6 +5,7 @@ Each case takes a plane scheme, a cone, a kind of dark matter, positions and tid
 
 from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -105,7 +106,7 @@ def test_counts_are_poisson(drawn: dict[str, Any]) -> None:
 
 def test_masses_follow_the_mass_function_on_every_plane(drawn: dict[str, Any]) -> None:
     for found, abundance in zip((drawn["field"], drawn["sub"]), drawn["expected"], strict=True):
-        expected = UNIVERSES * np.asarray(jax.jit(abundance.between)(jnp.asarray(EDGES)), float)
+        expected = UNIVERSES * np.asarray(eqx.filter_jit(abundance.between)(jnp.asarray(EDGES)), float)
         for plane, row in enumerate(expected):
             log10_mass = found.log_mass[:, plane][found.weight[:, plane] > 0] / np.log(10)
             numbers, _ = np.histogram(log10_mass, np.append(EDGES[:-1], EDGES[-1] + 1e-4))

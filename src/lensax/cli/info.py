@@ -105,13 +105,13 @@ def population_rows(model: Any, numbers: Any) -> list[tuple[str, str]]:
     from lensax.raytrace.padding import padding_waste
 
     population, n_planes = model.recipe.population, len(numbers)
-    slots = f"{population.n_slots} on each plane"
+    slots = f"{population.n_slots} on each plane, {population.n_halos} on all together"
     if population.subhalos is not None:
         slots += f", of which {population.n_subhalos} at most for subhalos"
     chance = f"{population.overflow_probability:.1e} that a draw needs more, where the prior has most halos"
     reserved = population.n_slots * n_planes
     width, skip_empty = halos_in_a_block(model, n_planes), jax.default_backend() == "cpu"
-    waste = padding_waste(numbers, population.n_slots, width, skip_empty)
+    waste = padding_waste(numbers, population.n_slots, population.n_halos, width, skip_empty)
     empty = 1 - numbers.sum() / reserved
     padding = f"{waste:.0%} of the traced slots are empty (blocks of {width} halos), {empty:.0%} of the reserved ones"
     return [("slots", slots), ("overflow", chance), ("padding", padding)]
@@ -122,10 +122,11 @@ def halos_in_a_block(model: Any, n_planes: int) -> int:
     from lensax.raytrace import Lattice
     from lensax.raytrace.lattice_layout import automatic_layout
 
-    tracer, slots = model.simulator.tracer, model.recipe.population.n_slots
+    tracer, population = model.simulator.tracer, model.recipe.population
     if isinstance(tracer, Lattice):
-        return automatic_layout(tracer, model.simulator.instrument.padded_grid, n_planes, slots).width
-    return min(getattr(tracer, "width", 1), slots)
+        grid = model.simulator.instrument.padded_grid
+        return automatic_layout(tracer, grid, n_planes, population.n_slots, population.n_halos).width
+    return min(getattr(tracer, "width", 1), population.n_slots)
 
 
 def say_work(model: Any, memory: bool) -> None:

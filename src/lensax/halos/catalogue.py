@@ -44,11 +44,13 @@ class HaloCatalogue(eqx.Module):
             `(n_planes, n_slots)`; angles in arcsec.
         sheets: uniform convergence of each plane, `(n_planes,)`; its deflection is `kappa * (x, y)`.
         overflow: whether more halos were drawn than there are slots.
+        most: the most halos on all planes together, where that is known: ray tracers then make no room for more.
     """
 
     halos: Halo | MixedHalos
     sheets: Float[Array, " n_planes"] = real()
     overflow: Bool[Array, ""] = eqx.field(converter=jnp.asarray, default=False)
+    most: int | None = eqx.field(static=True, default=None)
 
     @property
     def counts(self) -> Int[Array, "*batch n_planes"]:
@@ -64,6 +66,12 @@ class HaloCatalogue(eqx.Module):
     def n_slots(self) -> int:
         """Number of slots per plane."""
         return self.halos.kappa_s.shape[-1]
+
+    @property
+    def room(self) -> int:
+        """The most halos on all planes together."""
+        slots = self.n_planes * self.n_slots
+        return slots if self.most is None else min(self.most, slots)
 
     @property
     def cored_nfw(self) -> Halo:
@@ -194,7 +202,7 @@ class HaloCatalogue(eqx.Module):
         sheets, overflow = catalogues[0].sheets, catalogues[0].overflow
         for catalogue in catalogues[1:]:
             sheets, overflow = sheets + catalogue.sheets, overflow | catalogue.overflow
-        return cls(halos, sheets, overflow)
+        return cls(halos, sheets, overflow, sum(catalogue.room for catalogue in catalogues))
 
     @classmethod
     def stack(cls, catalogues: "Sequence[HaloCatalogue]") -> "HaloCatalogue":
@@ -203,7 +211,8 @@ class HaloCatalogue(eqx.Module):
             raise ValueError("nothing to stack")
         slots = max(catalogue.n_slots for catalogue in catalogues)
         halos = alike([catalogue.halos for catalogue in catalogues])
-        padded = [HaloCatalogue(h, c.sheets, c.overflow).pad(slots) for h, c in zip(halos, catalogues)]
+        most = max(catalogue.room for catalogue in catalogues)
+        padded = [HaloCatalogue(h, c.sheets, c.overflow, most).pad(slots) for h, c in zip(halos, catalogues)]
         return jax.tree.map(lambda *leaves: jnp.stack(leaves), *padded)
 
     def pad(self, n_slots: int) -> "HaloCatalogue":
@@ -214,7 +223,7 @@ class HaloCatalogue(eqx.Module):
             return self
         fill = alike([_filled({}, self.n_planes, n_slots - self.n_slots), self.halos])[0]
         halos = jax.tree.map(lambda a, b: jnp.concatenate([a, b.astype(a.dtype)], axis=-1), self.halos, fill)
-        return HaloCatalogue(halos, self.sheets, self.overflow)
+        return HaloCatalogue(halos, self.sheets, self.overflow, self.room if self.most is None else self.most)
 
 
 def with_empty(halos: Halo | MixedHalos, filled: Bool[Array, "*slots"]) -> Any:

@@ -43,6 +43,7 @@ class Population(eqx.Module):
         subhalos: subhalos, or None.
         n_slots: slots per plane of the catalogues (`sized` chooses it).
         n_subhalos: the most subhalos that can be drawn (`sized` chooses it).
+        n_halos: the most halos on all planes together (`sized` chooses it); 0 for as many as there are slots.
         overflow_probability: of more halos on some plane than slots, at the worst values of the parameters.
     """
 
@@ -52,6 +53,7 @@ class Population(eqx.Module):
     subhalos: Subhalos | None = None
     n_slots: int = eqx.field(static=True, default=0)
     n_subhalos: int = eqx.field(static=True, default=1000)
+    n_halos: int = eqx.field(static=True, default=0)
     overflow_probability: float = eqx.field(static=True, default=1.0)
 
     @property
@@ -141,7 +143,8 @@ class Population(eqx.Module):
             wrong = wrong | too_low | (number > more.kappa_s.shape[1])
             counts, sheets = counts.at[i].add(number), sheets.at[i].add(sheet)
             halos = with_empty(halos, rendering.first_slots(counts, n_slots))
-        return HaloCatalogue(halos, sheets, jnp.any(counts > n_slots) | wrong)
+        most = self.n_halos or n_planes * n_slots
+        return HaloCatalogue(halos, sheets, jnp.any(counts > n_slots) | (counts.sum() > most) | wrong, most)
 
     def _prepared(self, planes: "Planes", values: Mapping[str, Any] | None) -> tuple["Population", LensPlanes]:
         if self.line_of_sight is not None and planes.n_planes != self.line_of_sight.planes.n_planes:
@@ -174,12 +177,20 @@ class Population(eqx.Module):
             ValueError: infinite bounds, or a catalogue that would not fit into memory.
         """
         population = enveloped(self, planes, bounds or {}, common_random_numbers, relaxation)
-        n_slots, n_subhalos, overflow = slots.needed(population, planes, bounds or {}, probability)
-        return dataclasses.replace(population, n_slots=n_slots, n_subhalos=n_subhalos, overflow_probability=overflow)
+        found = slots.needed(population, planes, bounds or {}, probability)
+        return dataclasses.replace(
+            population,
+            n_slots=found.on_a_plane,
+            n_subhalos=found.for_subhalos,
+            n_halos=found.together,
+            overflow_probability=found.overflow_probability,
+        )
 
     def enlarged(self) -> "Population":
         """The population with twice the slots; the halos of a key that fitted before are the same."""
-        return dataclasses.replace(self, n_slots=2 * self.n_slots, n_subhalos=2 * self.n_subhalos)
+        return dataclasses.replace(
+            self, n_slots=2 * self.n_slots, n_subhalos=2 * self.n_subhalos, n_halos=2 * self.n_halos
+        )
 
     def slots_used(self, planes: "Planes", values: Mapping[str, Any] | None = None) -> Float[Array, " entries"]:
         """Mean number of slots that a draw fills on each plane, then of those for subhalos: more than there are halos

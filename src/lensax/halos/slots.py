@@ -1,7 +1,7 @@
 """How many slots a population needs: Poisson quantiles at the upper end of its prior."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import equinox as eqx
 import numpy as np
@@ -19,6 +19,15 @@ FLOATS_PER_SLOT = 64
 _SWEEPS = 4
 
 
+class Slots(NamedTuple):
+    """Slots on each plane, for subhalos, and on all planes together; the probability that one of them does not do."""
+
+    on_a_plane: int
+    for_subhalos: int
+    together: int
+    overflow_probability: float
+
+
 def universe_bytes(n_slots: int, n_planes: int) -> int:
     """Memory that drawing one universe takes, in bytes."""
     return n_slots * n_planes * FLOATS_PER_SLOT * as_real(0.0).dtype.itemsize
@@ -29,8 +38,8 @@ def needed(
     planes: "Planes | Callable[[Mapping[str, Any]], Planes]",
     bounds: Mapping[str, Sequence[float]],
     probability: float,
-) -> tuple[int, int, float]:
-    """Slots per plane, slots for subhalos, and the probability that some plane of the fullest population needs more.
+) -> "Slots":
+    """The slots of a population, and the probability that its fullest universe needs more.
 
     The expected number of each plane is searched for its maximum over the corners of the box of bounds, one parameter
     at a time until nothing changes: every parameter moves it in one direction, whatever the others, but for the slopes.
@@ -53,18 +62,20 @@ def needed(
     if not np.isfinite(fullest).all():
         raise ValueError("the expected number of halos is not finite at the upper end of the prior")
     planes_count = len(fullest) - 1
-    share = 0.5 * probability  # half for the planes, half for the subhalos
+    share = probability / 3  # a third for the planes, one for all of them together, one for the subhalos
     n_slots = max(1, int(poisson.isf(share, fullest[:-1].max())))
     while poisson.sf(n_slots, fullest[:-1]).sum() > share:
         n_slots += 1
     n_subhalos = max(1, int(poisson.isf(share, fullest[-1])))
+    most = max(1, int(poisson.isf(share, fullest[:-1].sum())))
     check_memory(
         {f"{planes_count} planes of {n_slots} slots": universe_bytes(n_slots, planes_count)},
         f"one universe of this population, with up to {fullest[:-1].sum():.3g} halos,",
         ADVICE,
     )
     overflow = poisson.sf(n_slots, fullest[:-1]).sum() + poisson.sf(n_subhalos, fullest[-1])
-    return n_slots, n_subhalos, float(overflow)
+    overflow = overflow + poisson.sf(most, fullest[:-1].sum())
+    return Slots(n_slots, n_subhalos, most, float(overflow))
 
 
 def _largest(counts: Callable[[Mapping[str, float]], np.ndarray], bounds: Mapping[str, Sequence[float]]) -> np.ndarray:

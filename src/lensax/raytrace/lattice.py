@@ -184,7 +184,7 @@ class Lattice(RayTracer):
         return dataclasses.replace(self, head_room=2 * self.head_room)
 
     def _layout(self, halos: HaloCatalogue, grid: "Grid") -> Layout:
-        return automatic_layout(self, grid, halos.n_planes, halos.n_slots)
+        return automatic_layout(self, grid, halos.n_planes, halos.n_slots, halos.room)
 
     def _choose(self, scene: "Scene", layout: Layout, blocks: HaloBlocks, nodes: "_Nodes") -> Corrections:
         """Choose the exact tiles, then the pairs in the others, so that what is left stays within the tolerance."""

@@ -27,9 +27,11 @@ _TILES_FOR_MASSIVE_HALOS = 2
 # Rays that are traced exactly, and the tiles that they fill: the tear is a few tiles wide.
 _EXACT_RAYS, _FEWEST_EXACT_TILES, _MOST_EXACT_TILES = 2048, 8, 16
 # Slots are chosen with head-room: about this share of them is filled.
-_FILLED = 0.6
-# (halos summed together, pairs corrected together): what fits the caches of a CPU, what fills an accelerator.
-_ON_CPU, _ON_ACCELERATOR = (32, 64), (128, 256)
+_FILLED = 0.8
+# (halos summed together, pairs corrected together): what fits the caches of a CPU; an accelerator has many images to
+# fill it, and should not fill it with empty slots. Halved where planes would not fill that many blocks.
+_ON_CPU, _ON_ACCELERATOR = (32, 64), (32, 256)
+_BLOCKS_OF_A_PLANE = 2
 
 
 @dataclass(frozen=True)
@@ -58,11 +60,12 @@ class Layout:
         return self.capacity // self.pair_width
 
 
-def automatic_layout(lattice: "Lattice", grid: "Grid", n_planes: int, n_slots: int) -> Layout:
-    """What the user did not choose, from the tolerance, the grid and the slots of the catalogue."""
-    geometry = _geometry(lattice, grid, n_planes * n_slots * _FILLED)
+def automatic_layout(lattice: "Lattice", grid: "Grid", n_planes: int, n_slots: int, room: int) -> Layout:
+    """What the user did not choose, from the tolerance, the grid and the catalogue's slots, on a plane and together."""
+    geometry = _geometry(lattice, grid, room * _FILLED)
     on_cpu = jax.default_backend() == "cpu"
     width, pair_width = _ON_CPU if on_cpu else _ON_ACCELERATOR
+    width = width if room >= _BLOCKS_OF_A_PLANE * width * n_planes else width // 2
     width = min(lattice.width or width, n_slots)
     pair_width = lattice.pair_width or pair_width
     wanted = lattice.capacity or _PAIRS_PER_SLOT * n_slots + _TILES_FOR_MASSIVE_HALOS * geometry.n_tiles

@@ -10,7 +10,7 @@ from lensax.halos import HaloCatalogue
 from lensax.halos.catalogue import EMPTY_SLOT
 from lensax.mass import Halo, MixedHalos
 
-__all__ = ["HaloBlocks", "pack"]
+__all__ = ["HaloBlocks", "blocks_for", "pack"]
 
 
 class HaloBlocks(eqx.Module):
@@ -31,6 +31,11 @@ class HaloBlocks(eqx.Module):
     missing: Int[Array, ""]
 
 
+def blocks_for(n_planes: int, n_slots: int, room: int, width: int) -> int:
+    """Blocks of `width` for up to `n_slots` halos on each plane and `room` together; one on each plane is not full."""
+    return min(n_planes * -(-n_slots // width), n_planes + room // width)
+
+
 def pack(catalogue: HaloCatalogue, width: int, blocks: int | None = None) -> HaloBlocks:
     """Pack the filled slots, leaves (n_planes, n_slots), into blocks of `width`.
 
@@ -42,7 +47,7 @@ def pack(catalogue: HaloCatalogue, width: int, blocks: int | None = None) -> Hal
     halos, n_planes = catalogue.halos, catalogue.n_planes
     filled = halos.kappa_s != 0
     if blocks is None:
-        blocks = n_planes * -(-catalogue.n_slots // width)
+        blocks = blocks_for(n_planes, catalogue.n_slots, catalogue.room, width)
     size = blocks * width
     rank = jnp.cumsum(filled, axis=1, dtype=jnp.int32)
     needed = jnp.maximum(-(-rank[:, -1] // width), 1)

@@ -2,10 +2,12 @@
 
 import numpy as np
 
+from lensax.raytrace.packing import blocks_for
+
 __all__ = ["padding_waste"]
 
 
-def padding_waste(numbers: np.ndarray, n_slots: int, width: int, skip_empty: bool = True) -> float:
+def padding_waste(numbers: np.ndarray, n_slots: int, room: int, width: int, skip_empty: bool = True) -> float:
     """The share of evaluated slots that hold no halo, in the mean over Poisson draws.
 
     Halos are packed into blocks of `width`, every plane in blocks of its own, so that a plane's last block is filled
@@ -14,6 +16,7 @@ def padding_waste(numbers: np.ndarray, n_slots: int, width: int, skip_empty: boo
     Args:
         numbers: mean number of halos on each plane, (n_planes,).
         n_slots: slots per plane of the catalogue.
+        room: the most halos on all planes together.
         width: halos in a block.
         skip_empty: whether empty blocks cost nothing.
 
@@ -27,6 +30,6 @@ def padding_waste(numbers: np.ndarray, n_slots: int, width: int, skip_empty: boo
         # E[ceil(N / width)] is the sum over k of the probability that N exceeds k width.
         blocks = sum(poisson.sf(k * width, numbers) for k in range(-(-n_slots // width)))
     else:
-        blocks = np.full(numbers.shape, -(-n_slots // width), float)
+        blocks = blocks_for(len(numbers), n_slots, room, width)
     total = float(np.sum(blocks)) * width
     return 1.0 - float(numbers.sum()) / total if total > 0 else 1.0
