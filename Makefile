@@ -1,6 +1,7 @@
 # Every target works in a fresh clone: it makes .venv, installs what it needs and does its work.
 #   make demo          simulate 64 lenses with the shipped configuration and draw them
 #   make test          run the tests
+#   make test-all      run them all, those too that take longest
 #   make lint docs     check the style and the types; build the documentation
 #   make bench         time lensax beside other lensing codes (builds their environments, minutes)
 #   make test-peers    test the bridges to other codes beside these codes (Python 3.12 or newer)
@@ -18,7 +19,7 @@ DEMO ?= output/demo
 # One thread for each test process: JAX and BLAS would otherwise start one per core in every process.
 ONE_THREAD := NPROC=1 OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 
-.PHONY: demo pictures test test-peers lint format docs bench clean
+.PHONY: demo pictures test test-all test-peers lint format docs bench clean
 
 demo: $(VENV)/.installed
 	$(BIN)/lensax simulate configs/cdm_hst.yaml --count 64 --seed 1 --out $(DEMO)
@@ -32,6 +33,9 @@ pictures: demo
 
 test: $(VENV)/.installed-dev
 	$(ONE_THREAD) $(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile
+
+test-all: $(VENV)/.installed-dev
+	$(ONE_THREAD) $(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile -m "extended or not extended"
 
 # The bridges beside the real lenstronomy and PyAutoLens; PEER_PYTHON names a Python of 3.12 or newer.
 test-peers: $(VENV)/.installed-dev

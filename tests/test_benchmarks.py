@@ -16,7 +16,7 @@ def run(script: str, *arguments: str) -> subprocess.CompletedProcess:
     )
 
 
-@pytest.mark.slow
+@pytest.mark.extended
 def test_lensax_is_timed_and_compared(tmp_path: Path) -> None:
     done = run(
         "raytrace.py",

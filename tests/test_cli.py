@@ -409,7 +409,7 @@ def test_the_real_program_simulates(tiny):
     assert imread(tiny / "made" / "montage.png").ndim == 3
 
 
-@pytest.mark.slow
+@pytest.mark.extended
 def test_preview_draws_a_real_model(tiny, monkeypatch):
     monkeypatch.chdir(tiny)
     result = lensax("preview", "tiny.yaml", "--seed", 3, "--row", 1, "--out", "row.png")

@@ -59,11 +59,16 @@ def run(page: Path, program: str, folder: Path) -> None:
     assert done.returncode == 0, f"{name(page)}:\n{done.stderr[-3000:]}"
 
 
-def pages(needs: str | None) -> list[Path]:
+# Pages whose programs compile a whole model, as that of the quickstart does.
+LONG = {"docs/populations.md", "docs/inversion.md", "docs/lattice.md"}
+
+
+def pages(needs: str | None) -> list[Any]:
     """Pages whose programs need this, or nothing."""
-    return [
+    found = [
         page for page in WITH_CODE if (needs in programs(page)[1] if needs else "requires" not in programs(page)[1])
     ]
+    return [pytest.param(page, marks=pytest.mark.extended) if name(page) in LONG else page for page in found]
 
 
 @pytest.mark.parametrize("page", pages(None), ids=name)

@@ -34,7 +34,7 @@ def test_every_stage_has_its_derivative():
     assert wrong == {}
 
 
-@pytest.mark.slow
+@pytest.mark.extended
 def test_evidence_is_smooth():
     """Its gradient along a line follows a cubic to 2e-3."""
     image = benchmark.dataset(benchmark.LENSES["elliptical with shear"], 0.14, 3.5)
@@ -55,6 +55,7 @@ def test_source_and_light_are_recovered(found, ring):
     assert 5 < found.n_effective < 81
 
 
+@pytest.mark.extended
 def test_pictures_of_the_source(found):
     image = found.source_image((20, 30))
     left, right, bottom, top = (float(edge) for edge in found.extent)
@@ -102,6 +103,7 @@ def test_scene_and_profiles_are_one_lens(ring):
     np.testing.assert_allclose(one, PIXELIZATION.log_evidence(ring, LENS, LIGHT), rtol=1e-12)
 
 
+@pytest.mark.extended
 def test_brightness_makes_the_mesh_and_the_prior_of_the_next_fit(found, ring):
     mesh = inversion.AdaptiveMesh((9, 9), brightness=found.source_light)
     amplitude = inversion.BrightnessAmplitude(jnp.max(found.coefficients), found.brightness_map(), 0.01)

@@ -49,7 +49,12 @@ CASES = [
 ]
 FIRST_OF_ITS_CLASS = list({type(case.profile): case for case in reversed(CASES)}.values())
 
-each_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+# The isothermal core is made of the parts of the parametric halo, and slow to compile.
+each_case = pytest.mark.parametrize(
+    "case",
+    [pytest.param(case, marks=pytest.mark.extended) if case.name == "isothermal core" else case for case in CASES],
+    ids=lambda case: case.name,
+)
 each_class = pytest.mark.parametrize("case", FIRST_OF_ITS_CLASS, ids=lambda case: case.name)
 
 

@@ -291,7 +291,7 @@ def second_derivatives(name, rows):
     return np.asarray(jnp.stack([jnp.stack(row) for row in hessian]))
 
 
-@pytest.mark.slow
+@pytest.mark.extended
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_second_derivatives(name):
     """Finite, symmetric and the differences of the slopes in x."""

@@ -1,10 +1,8 @@
 """Find or start a Dask cluster: on this machine, at an address, or through Slurm."""
 
-import contextlib
 import importlib
 import logging
 import os
-import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -54,7 +52,9 @@ def connected(kind: str, how: Any, say: Callable[[str], None] = lambda text: Non
     cluster = _local(distributed, how) if kind == "workers" else _slurm(Path(how))
     with cluster, distributed.Client(cluster, set_as_default=False) as client:
         if kind == "workers":
-            client.register_plugin(_deaf_to_interrupts(distributed))
+            from lensax.campaign.interrupts import DeafToInterrupts
+
+            client.register_plugin(DeafToInterrupts())
         else:
             say(f"workers are asked of Slurm; the scheduler is {cluster.scheduler_address}")
         yield client
@@ -71,19 +71,6 @@ def _local(distributed: Any, workers: int) -> Any:
         silence_logs=logging.CRITICAL,
         env={"NPROC": str(max(1, cores // workers))},
     )
-
-
-def _deaf_to_interrupts(distributed: Any) -> Any:
-    """A plugin with which workers ignore Ctrl-C, which a terminal sends to them too: they finish their shards."""
-
-    class Deaf(distributed.WorkerPlugin):
-        name = "lensax-deaf-to-interrupts"
-
-        def setup(self, worker: Any) -> None:
-            with contextlib.suppress(ValueError):  # not the main thread of its process
-                signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-    return Deaf()
 
 
 def read_slurm(path: Path) -> dict[str, Any]:
