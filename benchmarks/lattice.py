@@ -353,6 +353,17 @@ def profile(options: argparse.Namespace) -> list[dict[str, Any]]:
     return [profile_of(count, factor, options) for count in options.halos for factor in options.over_sample]
 
 
+def profile_table(rows: list[dict[str, Any]]) -> str:
+    """Markdown."""
+    lines = []
+    for row in rows:
+        head = f"{row['halos']} halos, over-sampling {row['over_sample']}"
+        lines += [f"| {head} | ms of processor time |", "|---|--:|"]
+        lines += [f"| {name} | {value:.2f} |" for name, value in row["parts"].items()]
+        lines += [f"| **image** | **{row['processor_ms']:.1f}** |", ""]
+    return "\n".join(lines)
+
+
 def main() -> None:
     """Parse the command line, measure, print, write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -376,6 +387,8 @@ def main() -> None:
     name = f"lattice_{options.what}" + (f"_{Path(options.config).stem}" if options.config else "")
     path = RESULTS / f"{name}.json"
     path.write_text(json.dumps({"device": str(jax.devices()[0]), "rows": rows}, indent=1) + "\n")
+    if options.what == "profile":
+        path.with_suffix(".md").write_text(profile_table(rows))
     print(f"written to {path}")
 
 
