@@ -19,8 +19,9 @@ _SEVERAL_CELLS = 0.65
 _LARGEST_DEFLECTION = 1.25
 _PEAK_REACH = 4.0
 _RESOLVED = 0.3
-# Fitted to the tiles around the centres of power-law lenses with slopes 1.8 to 2.2 (within a factor of two).
-_TEAR = 0.05
+# From the tiles around the centres of power-law lenses with slopes 1.8 to 2.2, and of the shipped populations (within a
+# factor of three).
+_TEAR = 0.03
 
 
 def predicted_error(

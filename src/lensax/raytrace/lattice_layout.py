@@ -25,7 +25,7 @@ _MANY_TILES = 1200
 _PAIRS_PER_SLOT = 12
 _TILES_FOR_MASSIVE_HALOS = 2
 # Rays that are traced exactly, and the tiles that they fill: the tear is a few tiles wide.
-_EXACT_RAYS, _FEWEST_EXACT_TILES, _MOST_EXACT_TILES = 2048, 8, 16
+_EXACT_RAYS, _FEWEST_EXACT_TILES, _MOST_EXACT_TILES = 3072, 8, 16
 # Slots are chosen with head-room: about this share of them is filled.
 _FILLED = 0.8
 # (halos summed together, pairs corrected together): what fits the caches of a CPU; an accelerator has many images to

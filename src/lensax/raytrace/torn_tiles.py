@@ -29,7 +29,7 @@ _TOGETHER = 4
 _TORN, _SHARE = 1.5, 0.1
 # Errors in front of the lens, in units of the tolerance, that grow as rays spread: more so at the rays next to its
 # centre than the nodes of the tile tell.
-_CUSP = 0.25
+_CUSP = 0.4
 
 
 class PackedHalos(NamedTuple):
