@@ -63,8 +63,10 @@ def campaign(configuration) -> Path:
     return folder
 
 
-def test_it_trains_and_examines_itself(campaign, tmp_path):
-    run(str(EXAMPLES / "posterior_estimator.py"), str(campaign), "--out", str(tmp_path), *FEW)
+@pytest.mark.parametrize("source", ["campaign", "configuration"])
+def test_it_trains_and_examines_itself(source, request, tmp_path):
+    """From a campaign, and from the stream of a configuration."""
+    run(str(EXAMPLES / "posterior_estimator.py"), str(request.getfixturevalue(source)), "--out", str(tmp_path), *FEW)
     found = json.loads((tmp_path / "results.json").read_text())
     assert np.isfinite(found["validation_loss"])
     assert found["steps"] == 6
