@@ -28,6 +28,8 @@ ORDER = [
     "recipe",
     "simulate",
     "inversion",
+    "fit",
+    "fit",
     "campaign",
     "interop",
     "config",

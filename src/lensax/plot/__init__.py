@@ -1,5 +1,7 @@
-"""Figures: the montage of a campaign and the previews of a model."""
+"""Figures: the montage of a campaign, the previews of a model, and what a fit found."""
 
+from lensax.plot.fit import fit_figure, residual_figure, source_figure
+from lensax.plot.fit_chains import corner_figure, history_figure, trace_figure
 from lensax.plot.montage import montage
 from lensax.plot.planes import planes_figure
 from lensax.plot.population import population_figure
@@ -15,6 +17,9 @@ __all__ = [
     "PopulationStatistics",
     "Substructure",
     "View",
+    "corner_figure",
+    "fit_figure",
+    "history_figure",
     "look",
     "montage",
     "plane_maps",
@@ -22,8 +27,11 @@ __all__ = [
     "population_figure",
     "population_statistics",
     "preview",
+    "residual_figure",
     "save",
     "smooth_images",
+    "source_figure",
     "substructure",
+    "trace_figure",
     "views_of",
 ]

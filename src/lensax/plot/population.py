@@ -5,12 +5,11 @@ from typing import Any
 import numpy as np
 
 from lensax.plot.statistics import FRACTIONS, HaloStatistics, PopulationStatistics
-from lensax.plot.style import FAINT, INK, add_color_bar, axes_at, new_figure, write
+from lensax.plot.style import EXPECTED, FAINT, INK, add_color_bar, graph, legend, new_figure, write
+from lensax.plot.style import FOUND as DRAWN
 
 __all__ = ["population_figure"]
 
-DRAWN = "#ffb454"
-EXPECTED = "#6fb3ff"
 DARKEST = 0.3  # of viridis: below it, colours vanish on the dark background
 
 # Inches.
@@ -65,18 +64,6 @@ def population_figure(found: PopulationStatistics, title: str, subtitle: str = "
     return figure
 
 
-def graph(figure: Any, place: tuple[float, float, float, float], x: str, y: str) -> Any:
-    """Empty axes with the names of what they show."""
-    axes = axes_at(figure, *place)
-    axes.set_xlabel(x, color=FAINT, fontsize=8, labelpad=2)
-    axes.set_ylabel(y, color=FAINT, fontsize=8, labelpad=2)
-    axes.tick_params(which="both", color=FAINT, labelcolor=INK, labelsize=8, length=2.5, width=0.6, pad=2.5)
-    for spine in axes.spines.values():
-        spine.set_color(FAINT)
-        spine.set_linewidth(0.5)
-    return axes
-
-
 def poisson_bands(axes: Any, edges: np.ndarray, mean: np.ndarray) -> float:
     """Expected numbers as steps, with what 68% and 95% of Poisson draws keep to; returns the highest of these."""
     from scipy.stats import poisson
@@ -100,12 +87,6 @@ def count_axis(axes: Any, largest: float) -> None:
     axes.yaxis.set_major_locator(FixedLocator(ticks))
     axes.yaxis.set_minor_locator(NullLocator())
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-
-
-def legend(axes: Any, where: str, top: float = 1.0) -> None:
-    """The names of what is drawn, in a corner of the axes or below `top`."""
-    axes.legend(loc=where, fontsize=7.5, frameon=False, labelcolor=INK, handlelength=1.4, borderaxespad=0.6,
-                bbox_to_anchor=(0.0, 0.0, 1.0, top))  # fmt: skip
 
 
 def show_masses(axes: Any, kind: HaloStatistics) -> None:

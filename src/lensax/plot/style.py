@@ -11,12 +11,16 @@ __all__ = [
     "BRIGHTNESS",
     "BRIGHTNESS_UNIT",
     "CHANGE",
+    "EXPECTED",
     "FAINT",
+    "FOUND",
     "INK",
     "SURFACE_DENSITY",
     "add_color_bar",
     "asinh_norm",
     "asinh_ticks",
+    "graph",
+    "legend",
     "new_figure",
     "round_up",
     "save",
@@ -27,6 +31,8 @@ __all__ = [
 BACKGROUND = "#0d0d12"
 INK = "#e9e6df"
 FAINT = "#8d8b94"
+FOUND = "#ffb454"
+EXPECTED = "#6fb3ff"
 
 # Perceptually uniform maps: two that rise from black to white, one that leaves black in two directions.
 BRIGHTNESS = "inferno"
@@ -113,6 +119,24 @@ def show_image(
         spine.set_color(FAINT)
         spine.set_linewidth(0.5)
     return axes
+
+
+def graph(figure: Any, place: tuple[float, float, float, float], x: str, y: str) -> Any:
+    """Empty axes with the names of what they show."""
+    axes = axes_at(figure, *place)
+    axes.set_xlabel(x, color=FAINT, fontsize=8, labelpad=2)
+    axes.set_ylabel(y, color=FAINT, fontsize=8, labelpad=2)
+    axes.tick_params(which="both", color=FAINT, labelcolor=INK, labelsize=8, length=2.5, width=0.6, pad=2.5)
+    for spine in axes.spines.values():
+        spine.set_color(FAINT)
+        spine.set_linewidth(0.5)
+    return axes
+
+
+def legend(axes: Any, where: str, top: float = 1.0) -> None:
+    """The names of what is drawn, in a corner of the axes or below `top`."""
+    axes.legend(loc=where, fontsize=7.5, frameon=False, labelcolor=INK, handlelength=1.4, borderaxespad=0.6,
+                bbox_to_anchor=(0.0, 0.0, 1.0, top))  # fmt: skip
 
 
 def add_color_bar(
