@@ -29,7 +29,6 @@ ORDER = [
     "simulate",
     "inversion",
     "fit",
-    "fit",
     "campaign",
     "interop",
     "config",
