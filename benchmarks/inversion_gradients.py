@@ -24,7 +24,7 @@ import numpy as np
 import lensax as lx
 from lensax import inversion
 from lensax.inversion.evidence import evidence_of
-from lensax.inversion.pixelization import prior_matrix
+from lensax.inversion.source import prior_matrix
 from lensax.inversion.system import Observation, assemble, observe_rays
 
 RESULTS = Path(__file__).resolve().parent / "results"
@@ -89,7 +89,7 @@ def stages(pixelization: inversion.Pixelization, observation: Observation, p: ja
     x, y = jnp.asarray(frame.x, float), jnp.asarray(frame.y, float)
     alpha = [profile.deflection(x, y) for profile in lens]
     source_x, source_y = x - sum(a[0] for a in alpha), y - sum(a[1] for a in alpha)
-    placed, taps, _, _ = observe_rays(observation, pixelization.mesh, lens)
+    placed, taps, _ = observe_rays(observation, pixelization.mesh, lens)
     share_x, share_y = placed.along_x(source_x), placed.along_y(source_y)
     z_x, z_y = placed.coordinates(source_x, source_y)
     weigh = random(0, 2, *x.shape)

@@ -1,16 +1,15 @@
 """From theta to a scene."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, final
 
 import equinox as eqx
+import jax.numpy as jnp
 
 from lensax._types import Array, Float, PRNGKeyArray
 from lensax.cosmology import FlatLambdaCDM
 from lensax.halos import PlaneScheme, Population
-from lensax.light import LightProfile
-from lensax.mass import MassProfile
 from lensax.parameters import Parameters
 from lensax.raytrace.planes import Planes
 from lensax.scene import Scene
@@ -20,32 +19,53 @@ __all__ = ["Ingredient", "Recipe"]
 
 @final
 class Ingredient(eqx.Module):
-    """A profile whose arguments are parameters.
+    """A part of a model whose arguments are parameters: a profile, a light with linear amplitudes, a source, ...
 
     Args:
-        profile: a class of mass or light profiles, or any function that makes one.
-        arguments: the name of a parameter for each argument.
-        switches: arguments that are part of the program, such as a number of terms.
+        profile: the class, or any function that makes the part.
+        arguments: the name of a parameter for each argument; several names make an array.
+        switches: arguments that belong to the program, such as a number of terms.
+        parts: arguments that are parts themselves: another ingredient, or an object that is ready.
     """
 
-    profile: type[MassProfile] | type[LightProfile] = eqx.field(static=True)
-    arguments: tuple[tuple[str, str], ...] = eqx.field(static=True)
-
+    profile: Callable[..., Any] = eqx.field(static=True)
+    arguments: tuple[tuple[str, str | tuple[str, ...]], ...] = eqx.field(static=True)
     switches: tuple[tuple[str, Any], ...] = eqx.field(static=True)
+    parts: dict[str, Any]
 
     def __init__(
         self,
-        profile: type[MassProfile] | type[LightProfile],
-        arguments: Mapping[str, str],
+        profile: Callable[..., Any],
+        arguments: Mapping[str, str | tuple[str, ...]],
         switches: Mapping[str, Any] | None = None,
+        parts: Mapping[str, Any] | None = None,
     ):
         self.profile = profile
         self.arguments = tuple(arguments.items())
         self.switches = tuple((switches or {}).items())
+        self.parts = dict(parts or {})
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Every parameter that it needs, those of its parts included."""
+        own = tuple(name for _, names in self.arguments for name in _listed(names))
+        return own + tuple(name for part in self.parts.values() if isinstance(part, Ingredient) for name in part.names)
 
     def make(self, values: Mapping[str, Any]) -> Any:
-        """The profile, given the value of every parameter."""
-        return self.profile(**{argument: values[name] for argument, name in self.arguments}, **dict(self.switches))
+        """The part, given the value of every parameter."""
+        given = {
+            argument: values[names] if isinstance(names, str) else jnp.stack([values[name] for name in names])
+            for argument, names in self.arguments
+        }
+        parts = {
+            argument: part.make(values) if isinstance(part, Ingredient) else part
+            for argument, part in self.parts.items()
+        }
+        return self.profile(**given, **parts, **dict(self.switches))
+
+
+def _listed(names: str | tuple[str, ...]) -> tuple[str, ...]:
+    return (names,) if isinstance(names, str) else names
 
 
 @final
@@ -79,7 +99,7 @@ class Recipe(eqx.Module):
 
     def _names(self) -> tuple[str, ...]:
         ingredients = (*self.mass, *self.source, *self.lens_light)
-        return tuple(name for ingredient in ingredients for _, name in ingredient.arguments)
+        return tuple(name for ingredient in ingredients for name in ingredient.names)
 
     def __call__(self, theta: Mapping[str, Any], key: PRNGKeyArray) -> Scene:
         """The universe that `theta` and `key` make.

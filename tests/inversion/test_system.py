@@ -9,8 +9,9 @@ from scipy.stats import multivariate_normal
 
 import lensax as lx
 from lensax import inversion
-from lensax.inversion.pixelization import prior_matrix
+from lensax.inversion.source import prior_matrix
 from lensax.inversion.system import observe_rays, white_columns
+from lensax.inversion.trace import linear_light
 
 LIGHT = (lx.light.GaussianBasis([0.2, 0.6], 0.1, 0.0, 0.01, 0.0), lx.light.Sky())
 DRIZZLED = inversion.CorrelatedNoise.from_mixing(0.15)
@@ -19,9 +20,9 @@ DRIZZLED = inversion.CorrelatedNoise.from_mixing(0.15)
 def dense(pixelization, dataset, light):
     """White columns (n, pixels of the core) and white data, from blurring one coefficient at a time."""
     observation = pixelization.observation(dataset)
-    placed, taps, lens_x, lens_y = observe_rays(observation, pixelization.mesh, LENS)
+    placed, taps, rays = observe_rays(observation, pixelization.mesh, LENS)
     fields = jax.lax.map(lambda unit: observation.blurred(taps.evaluate(unit)), jnp.eye(placed.n_cells))
-    _, columns = white_columns(observation, light, lens_x, lens_y)
+    _, columns = white_columns(observation, linear_light(light), (), rays)
     columns = jnp.concatenate([observation.white(fields), columns])
     return columns.reshape(len(columns), -1), observation.white(observation.data[None])[0].ravel()
 
@@ -55,7 +56,7 @@ def test_light_from_outside_the_mask_blurs_in(ring):
 
     def image(dataset):
         observation = inversion.Pixelization(fixed, inversion.Constant(1.0)).observation(dataset)
-        _, taps, _, _ = observe_rays(observation, fixed, LENS)
+        _, taps, _ = observe_rays(observation, fixed, LENS)
         return observation.frame.place(observation.frame.inner(observation.blurred(taps.evaluate(coefficients))))
 
     used = np.asarray(ring.mask)

@@ -13,9 +13,11 @@ from lensax.inversion.mesh import AdaptiveMesh, Mesh, PlacedMesh, UniformMesh
 from lensax.inversion.nnls import NonNegative, nnls
 from lensax.inversion.noise import CorrelatedNoise, IndependentNoise, Noise
 from lensax.inversion.noise_map import model_noise_map
+from lensax.inversion.parametric import ParametricSource
 from lensax.inversion.pixelization import Pixelization
 from lensax.inversion.reconstruction import Reconstruction
 from lensax.inversion.regularization import Adaptive, Constant, Curvature, Precision, Regularization, Zeroth
+from lensax.inversion.source import Source
 from lensax.inversion.system import Observation, System
 from lensax.inversion.taps import Taps
 from lensax.inversion.transform import KernelCDF, LinearTransform, Transform, soft_bounds
@@ -40,11 +42,13 @@ __all__ = [
     "Noise",
     "NonNegative",
     "Observation",
+    "ParametricSource",
     "Pixelization",
     "PlacedMesh",
     "Precision",
     "Reconstruction",
     "Regularization",
+    "Source",
     "System",
     "Taps",
     "Transform",

@@ -29,16 +29,17 @@ def check_solution(system: System, regularization: Any, evidence: Evidence) -> N
 
 def _reason(system: System, regularization: Any) -> str:
     curvature, vector = np.asarray(system.curvature), np.asarray(system.data_vector)
-    cells = system.mesh.n_cells
+    cells = system.n_cells
     if not (np.all(np.isfinite(curvature)) and np.all(np.isfinite(vector))):
         return "the mapping is not finite; a traced position, or a parameter of the lens or of the light, is not"
-    precision = regularization.precision(system.mesh)
     name = type(regularization).__name__
-    prior = np.asarray(precision.matrix)
-    if not (np.all(np.isfinite(prior)) and np.isfinite(np.asarray(precision.log_determinant))):
-        return f"the regularization {name} is singular: its matrix or log-determinant is not finite"
     total = curvature.copy()
-    total[:cells, :cells] += prior
+    if system.mesh is not None:
+        precision = regularization.precision(system.mesh)
+        prior = np.asarray(precision.matrix)
+        if not (np.all(np.isfinite(prior)) and np.isfinite(np.asarray(precision.log_determinant))):
+            return f"the regularization {name} is singular: its matrix or log-determinant is not finite"
+        total[:cells, :cells] += prior
     total[np.arange(cells, len(total)), np.arange(cells, len(total))] += np.asarray(system.light_precision)
     diagonal = np.diag(total)
     if diagonal.min() <= 0:

@@ -107,16 +107,15 @@ def evidence_of(
         data_squared: |d|^2 of the white data.
         log_normalization: `sum ln 2 pi sigma^2`.
         positive: whether no coefficient may be negative.
-        start: coefficients that are free in a solution nearby (does not change the result).
+        start: coefficients that are free in a solution nearby (does not change the result); none, if none is.
     """
     total = curvature + prior
     scaled, scale = _unit_diagonal(total)
     factor, log_det = _factorize(scaled)
     log_det = log_det - 2 * jnp.sum(jnp.log(scale))
     if positive:
-        if start is None:
-            guess = cho_solve((lax.stop_gradient(factor), True), lax.stop_gradient(data_vector * scale))
-            start = guess >= 0
+        guess = cho_solve((lax.stop_gradient(factor), True), lax.stop_gradient(data_vector * scale)) >= 0
+        start = guess if start is None else jnp.where(jnp.any(start), start, guess)
         found = nnls(total, data_vector, start=start)
         s, free, passes, certified = found
     else:

@@ -12,8 +12,10 @@ from jax.scipy.linalg import cho_solve
 from lensax._types import Array, Float, Scalar
 from lensax.inversion.amplitude import BrightnessMap
 from lensax.inversion.evidence import Evidence
-from lensax.inversion.mesh import Mesh, PlacedMesh
+from lensax.inversion.mesh import PlacedMesh
 from lensax.inversion.system import Observation, System, observe_rays, white_columns
+from lensax.inversion.trace import Rays, light_components
+from lensax.light import LightBasis
 
 __all__ = ["Reconstruction", "reconstruct"]
 
@@ -26,23 +28,28 @@ class Reconstruction(eqx.Module):
 
     Attributes:
         evidence: all terms, and the solution with its certificate.
-        mesh: where the source's coefficients stand.
+        mesh: where the source's coefficients stand; None without a mesh.
+        components: linear light of the source beside the mesh.
         coefficients: of the source, electrons / s / arcsec^2, (n_cells,); not its values at cell centres.
-        amplitudes: of the linear light.
+        source_amplitudes: of the linear light of the source.
+        amplitudes: of the linear light of the lens.
         source_light: the lensed source as the telescope sees it.
-        light_image: the linear light.
+        light_image: the linear light of the lens.
         residual: data minus model.
         normalized_residual: the same, white: of unit variance and independent where the model is right.
-        light_components: every component of the linear light at its amplitude, (components, n_y, n_x).
-        covariance: of coefficients and amplitudes without the bounds, `(F + H)^-1`.
+        light_components: every component of the lens's linear light at its amplitude, (components, n_y, n_x).
+        covariance: without the bounds, `(F + H)^-1`: coefficients, amplitudes of the source, amplitudes of the lens.
         n_effective: number of coefficients of the source that the data determine, `tr[F (F + H)^-1]`.
+        extent: (left, right, bottom, top) of the source in arcsec: of the mesh, or about the components.
         n_pixels: pixels of the mask.
         data_support: diagonal of F: how strongly the data see a coefficient.
     """
 
     evidence: Evidence
-    mesh: PlacedMesh
+    mesh: PlacedMesh | None
+    components: tuple[LightBasis, ...]
     coefficients: Float[Array, " cells"]
+    source_amplitudes: Float[Array, " source_components"]
     amplitudes: Float[Array, " components"]
     source_light: Float[Array, "n_y n_x"]
     light_image: Float[Array, "n_y n_x"]
@@ -52,6 +59,7 @@ class Reconstruction(eqx.Module):
     covariance: Float[Array, "n n"]
     n_effective: Scalar
     data_support: Float[Array, " cells"]
+    extent: tuple[Any, Any, Any, Any]
     n_pixels: int = eqx.field(static=True)
 
     @property
@@ -76,17 +84,24 @@ class Reconstruction(eqx.Module):
 
     def source_brightness(self, x: Float[Array, "*shape"], y: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
         """The source in electrons / s / arcsec^2 at positions in the source plane, arcsec."""
-        return self.mesh.evaluate(self.coefficients, x, y)
+        parts = light_components(self.components, x, y)
+        total = jnp.einsum("c...,c->...", parts, self.source_amplitudes)
+        return total if self.mesh is None else total + self.mesh.evaluate(self.coefficients, x, y)
 
     def source_deviation(self, x: Float[Array, "*shape"], y: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
         """The posterior deviation of `source_brightness` without the bounds."""
-        taps, n = self.mesh.taps(x, y), self.mesh.n_cells
-        index, weights = taps.index(), taps.weights()
-        inside = index < n
-        at = jnp.where(inside, index, 0)
-        known = jnp.where(inside, weights, 0.0)
+        n = self.coefficients.size
+        weights = jnp.moveaxis(light_components(self.components, x, y), 0, -1)
+        at = jnp.broadcast_to(n + np.arange(weights.shape[-1]), weights.shape)
+        if self.mesh is not None:
+            taps = self.mesh.taps(x, y)
+            index = taps.index()
+            inside = index < n
+            at = jnp.concatenate([jnp.where(inside, index, 0), at.astype(index.dtype)], -1)
+            weights = jnp.concatenate([jnp.where(inside, taps.weights(), 0.0), weights], -1)
         variance = jnp.sum(
-            self.covariance[at[..., :, None], at[..., None, :]] * known[..., :, None] * known[..., None, :], (-2, -1)
+            self.covariance[at[..., :, None], at[..., None, :]] * weights[..., :, None] * weights[..., None, :],
+            (-2, -1),
         )
         positive = variance > 0
         return jnp.where(positive, jnp.sqrt(jnp.where(positive, variance, 1.0)), 0.0)
@@ -108,31 +123,40 @@ class Reconstruction(eqx.Module):
         what = self.source_deviation if deviation else self.source_brightness
         return what(jnp.broadcast_to(x[None, :], (rows, columns)), jnp.broadcast_to(y[:, None], (rows, columns)))
 
-    @property
-    def extent(self) -> tuple[Any, Any, Any, Any]:
-        """(left, right, bottom, top) of the mesh in arcsec."""
-        ends = jnp.asarray([0.0, 1.0])
-        (left, right), (bottom, top) = self.mesh.along_x.inverse(ends), self.mesh.along_y.inverse(ends)
-        return left, right, bottom, top
-
     def brightness_map(self, shape: Sequence[int] = (64, 64), extent: Sequence[Any] | None = None) -> BrightnessMap:
         """The source as a `BrightnessMap` from 0 to 1, with which a prior of the next fit can be scaled."""
         edges = self.extent if extent is None else extent
         return BrightnessMap(self.source_image(shape, edges), tuple(float(edge) for edge in edges))  # type: ignore[arg-type]
 
 
+def _extent(mesh: PlacedMesh | None, rays: Rays, brightness: Array) -> tuple[Any, Any, Any, Any]:
+    """The mesh's outer edges; without one, four deviations of the light about its centre."""
+    if mesh is not None:
+        ends = jnp.asarray([0.0, 1.0])
+        (left, right), (bottom, top) = mesh.along_x.inverse(ends), mesh.along_y.inverse(ends)
+        return left, right, bottom, top
+    weights = brightness / jnp.sum(brightness)
+    x, y = jnp.sum(weights * rays.source_x), jnp.sum(weights * rays.source_y)
+    square = jnp.sum(weights * ((rays.source_x - x) ** 2 + (rays.source_y - y) ** 2))
+    half = 4 * jnp.sqrt(0.5 * square)
+    return x - half, x + half, y - half, y + half
+
+
 @eqx.filter_jit
 def reconstruct(
-    mesh: Mesh, prior: Array, observation: Observation, lens: Any, light: Any, system: System, evidence: Evidence
+    source: Any, prior: Array, observation: Observation, lens: Any, light: Any, system: System, evidence: Evidence
 ) -> Reconstruction:
     """Draw the images of a solution."""
     frame = observation.frame
-    placed, taps, lens_x, lens_y = observe_rays(observation, mesh, lens)
-    columns, _ = white_columns(observation, light, lens_x, lens_y)
-    n = placed.n_cells
-    source, amplitudes = evidence.coefficients[:n], evidence.coefficients[n:]
-    lensed = observation.blurred(taps.evaluate(source))
-    components = columns * amplitudes[:, None, None]
+    placed, taps, rays = observe_rays(observation, source.mesh, lens)
+    columns, _ = white_columns(observation, light, source.components, rays)
+    n, n_source = system.n_cells, system.n_cells + sum(part.n_components for part in source.components)
+    coefficients, own, amplitudes = jnp.split(evidence.coefficients, [n, n_source])
+    brightness = jnp.einsum("c...,c->...", light_components(source.components, rays.source_x, rays.source_y), own)
+    if taps is not None:
+        brightness = brightness + taps.evaluate(coefficients)
+    lensed = observation.blurred(brightness)
+    components = columns[n_source - n :] * amplitudes[:, None, None]
     residual = observation.data - lensed - jnp.sum(components, 0)
     total = system.curvature + prior
     scale = 1 / jnp.sqrt(jnp.diag(total))
@@ -143,7 +167,9 @@ def reconstruct(
     return Reconstruction(
         evidence=evidence,
         mesh=placed,
-        coefficients=source,
+        components=source.components,
+        coefficients=coefficients,
+        source_amplitudes=own,
         amplitudes=amplitudes,
         source_light=frame.place(frame.inner(lensed)),
         light_image=frame.place(frame.inner(jnp.sum(components, 0))),
@@ -151,7 +177,8 @@ def reconstruct(
         normalized_residual=frame.place(observation.white(residual[None])[0]),
         light_components=frame.place(frame.inner(components)),
         covariance=covariance,
-        n_effective=jnp.sum(system.curvature[:n] * covariance[:n]),
+        n_effective=jnp.sum(system.curvature[:n_source] * covariance[:n_source]),
         data_support=jnp.diag(system.curvature)[:n],
+        extent=_extent(placed, rays, brightness),
         n_pixels=frame.n_masked,
     )

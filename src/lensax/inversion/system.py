@@ -15,8 +15,9 @@ from lensax.inversion.frame import Frame, frame_of, kernel_of
 from lensax.inversion.mesh import Mesh, PlacedMesh
 from lensax.inversion.noise import Noise, Whitener, whiten
 from lensax.inversion.taps import Taps
-from lensax.inversion.tiles import normal_equations
-from lensax.inversion.trace import light_components, light_units, linear_light, trace_rays
+from lensax.inversion.tiles import NormalEquations, normal_equations
+from lensax.inversion.trace import Rays, light_components, light_units, linear_light, trace_rays
+from lensax.light import LightBasis
 
 __all__ = ["Observation", "System", "assemble", "observe_rays", "white_columns"]
 
@@ -73,12 +74,13 @@ class System(eqx.Module):
     """The linear system of a source for one lens, without the prior of the source.
 
     Attributes:
-        curvature: F, (n, n), the source's coefficients first, then the amplitudes of linear light.
+        curvature: F, (n, n): the coefficients on the mesh first, then the amplitudes of linear light in the source
+            plane, then those of the lens's.
         data_vector: D.
         data_squared: |d|^2 of the white data.
         log_normalization: `sum ln 2 pi sigma^2`.
         light_precision: inverse prior variance of each amplitude of linear light.
-        mesh: where the coefficients stand.
+        mesh: where the coefficients stand; None without a mesh.
     """
 
     curvature: Float[Array, "n n"]
@@ -86,44 +88,74 @@ class System(eqx.Module):
     data_squared: Scalar
     log_normalization: Scalar
     light_precision: Float[Array, " components"]
-    mesh: PlacedMesh
+    mesh: PlacedMesh | None
+
+    @property
+    def n_cells(self) -> int:
+        """Number of coefficients on the mesh."""
+        return 0 if self.mesh is None else self.mesh.n_cells
 
 
-def observe_rays(observation: Observation, mesh: Mesh, lens: Any) -> tuple[PlacedMesh, Taps, Array, Array]:
-    """The mesh at its place, the taps of the traced rays, and where these meet the lens plane."""
+def observe_rays(observation: Observation, mesh: Mesh | None, lens: Any) -> tuple[PlacedMesh | None, Taps | None, Rays]:
+    """The mesh at its place, the taps of the traced rays, and where these meet the source and the lens plane."""
     frame = observation.frame
-    x, y = jnp.asarray(frame.x, float), jnp.asarray(frame.y, float)
-    source_x, source_y, lens_x, lens_y = trace_rays(lens, x, y)
-    placed = mesh.place(frame.masked(source_x), frame.masked(source_y), jnp.asarray(frame.pixels)[: frame.n_masked])
-    return placed, placed.taps(source_x, source_y), lens_x, lens_y
+    rays = trace_rays(lens, jnp.asarray(frame.x, float), jnp.asarray(frame.y, float))
+    if mesh is None:
+        return None, None, rays
+    used = frame.masked(rays.source_x), frame.masked(rays.source_y)
+    placed = mesh.place(*used, jnp.asarray(frame.pixels)[: frame.n_masked])
+    return placed, placed.taps(rays.source_x, rays.source_y), rays
 
 
-def white_columns(observation: Observation, light: Any, lens_x: Array, lens_y: Array) -> tuple[Array, Array]:
-    """Images of the linear light on the field, blurred, and the same white on the core."""
-    components = light_components(linear_light(light), lens_x, lens_y)
-    if components.shape[0] == 0:
-        empty = jnp.zeros((0, *observation.frame.field), lens_x.dtype)
-        return empty, jnp.zeros((0, *observation.frame.core), lens_x.dtype)
-    field = jax.vmap(observation.blurred)(components)
+def white_columns(
+    observation: Observation, light: tuple[LightBasis, ...], components: tuple[LightBasis, ...], rays: Rays
+) -> tuple[Array, Array]:
+    """Images of the linear light on the field, blurred, and the same white on the core: the source's first."""
+    brightness = jnp.concatenate(
+        [
+            light_components(components, rays.source_x, rays.source_y),
+            light_components(light, rays.lens_x, rays.lens_y),
+        ]
+    )
+    if brightness.shape[0] == 0:
+        empty = jnp.zeros((0, *observation.frame.field), brightness.dtype)
+        return empty, jnp.zeros((0, *observation.frame.core), brightness.dtype)
+    field = jax.vmap(observation.blurred)(brightness)
     return field, observation.white(field)
 
 
-def assemble(observation: Observation, mesh: Mesh, lens: Any, light: Any, light_deviation: Scalar) -> System:
-    """The linear system of a source on a mesh behind a lens, with linear light.
+def assemble(
+    observation: Observation,
+    mesh: Mesh | None,
+    lens: Any,
+    light: Any,
+    light_deviation: Scalar,
+    components: tuple[LightBasis, ...] = (),
+    single: bool = False,
+) -> System:
+    """The linear system of a source behind a lens, with linear light.
 
     Args:
         observation: the data.
-        mesh: where coefficients stand.
+        mesh: where coefficients stand; None for a source of components alone.
         lens: mass profiles or a scene.
-        light: linear light, or None.
+        light: linear light of the lens, or None.
         light_deviation: prior deviation of the amplitudes in units of the data's peak.
+        components: linear light in the source plane.
+        single: blur the source in float32.
     """
     frame, whitener = observation.frame, observation.whitener
-    placed, taps, lens_x, lens_y = observe_rays(observation, mesh, lens)
-    _, columns = white_columns(observation, light, lens_x, lens_y)
+    bases = linear_light(light)
+    placed, taps, rays = observe_rays(observation, mesh, lens)
+    _, columns = white_columns(observation, bases, components, rays)
     data = observation.white(observation.data[None])[0]
-    equations = normal_equations(frame, taps, columns, data, observation.kernel, whitener, frame.pixel_area)
-    units = light_units(linear_light(light), frame.pixel_area)
+    if taps is None:
+        flat = columns.reshape(columns.shape[0], data.size)
+        equations = NormalEquations(flat @ flat.T, flat @ data.ravel())
+    else:
+        fixed = observation.kernel, whitener, frame.pixel_area
+        equations = normal_equations(frame, taps, columns, data, *fixed, single=single)
+    units = light_units((*components, *bases), frame.pixel_area)
     return System(
         curvature=equations.curvature,
         data_vector=equations.data_vector,

@@ -6,7 +6,7 @@ rays see, lay the taps of the tile and its margin on these columns alone, blur w
 add. Tiles are sorted by their number of columns into sizes that are known when compiling; a loop of varying length does
 those of each size. Nothing overflows, as the largest size holds all coefficients.
 
-In reverse mode, `dA = A (dF + dF^T) + d dD^T` tile by tile in the same way: A is made again, never kept.
+In reverse mode, `dA = A (dF + dF^T) + d dD^T` tile by tile in the same way; the tiles of A are kept from the way there.
 """
 
 from collections.abc import Callable
@@ -57,6 +57,7 @@ class _Layout:
     kernel: tuple[int, int]
     mesh: tuple[int, int]
     degree: int
+    single: bool  # whether to blur in float32
 
     @property
     def output(self) -> tuple[int, int]:
@@ -118,6 +119,8 @@ def _blur_matrix(layout: _Layout, weights: Array) -> Array:
 
 def _observe(layout: _Layout, mapping: Array, blur: Array, pixels: _Pixels) -> Array:
     """Blurred and white columns (k, tile^2) from columns of samples (k, rows, columns)."""
+    if layout.single:
+        mapping, blur = mapping.astype(jnp.float32), blur.astype(jnp.float32)
     step, count = layout.blur_rows, layout.output[0] // layout.blur_rows
     height = layout.inputs((step, layout.output[1]))[0]
     k = mapping.shape[0]
@@ -128,7 +131,7 @@ def _observe(layout: _Layout, mapping: Array, blur: Array, pixels: _Pixels) -> A
         for i in range(count)
     ]
     blurred = jnp.concatenate(strips, axis=1) if count > 1 else strips[0]
-    return whiten(blurred, *pixels).reshape(k, -1)
+    return whiten(blurred.astype(pixels.last.dtype), *pixels).reshape(k, -1)
 
 
 def _slice(array: Array, start: Any, size: tuple[int, int], lead: int = 0) -> Array:
@@ -246,15 +249,16 @@ def _for_each_size(layout: _Layout, seen: Array, body: Callable[[int, Any, Any],
     return carry
 
 
-def _assemble(layout: _Layout, problem: _Problem) -> NormalEquations:
+def _assemble(layout: _Layout, problem: _Problem, keep: bool = False) -> tuple[NormalEquations, Array]:
+    """F and D; and the white columns of every tile, (n_tiles, n_cells, tile^2), or none of them."""
     rays, light, data = problem.rays, problem.light, problem.data
     blur = _blur_matrix(layout, problem.weights)
     seen = _columns_seen(layout, rays, problem.tiles)
     n, g = layout.n_cells, light.shape[0]
     square = layout.tile, layout.tile
 
-    def add(k: int, index: Array, carry: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
-        source, cross, vector = carry
+    def add(k: int, index: Array, carry: tuple[Array, ...]) -> tuple[Array, ...]:
+        source, cross, vector, kept = carry
         tile = problem.tiles[index]
         part = _tile_rays(layout, rays, tile)
         columns = _columns(layout, seen[index], part, k)
@@ -263,17 +267,20 @@ def _assemble(layout: _Layout, problem: _Problem) -> NormalEquations:
         source = source.at[cells[:, None], cells[None, :]].add(white @ white.T, mode="drop")
         cross = cross.at[cells].add(white @ _slice(light, tile, square, 1).reshape(g, layout.tile**2).T, mode="drop")
         vector = vector.at[cells].add(white @ _slice(data, tile, square).ravel(), mode="drop")
-        return source, cross, vector
+        if keep:
+            kept = lax.dynamic_update_slice(kept, white[None], [index, *[jnp.zeros((), index.dtype)] * 2])
+        return source, cross, vector, kept
 
-    zeros = (jnp.zeros(shape, data.dtype) for shape in ((n, n), (n, g), (n,)))
-    source, cross, vector = _for_each_size(layout, seen, add, tuple(zeros))
+    n_kept = len(problem.tiles) if keep else 0
+    zeros = (jnp.zeros(shape, data.dtype) for shape in ((n, n), (n, g), (n,), (n_kept, n, layout.tile**2)))
+    source, cross, vector, kept = _for_each_size(layout, seen, add, tuple(zeros))
     flat = light.reshape(g, data.size)
     curvature = jnp.block([[source, cross], [cross.T, flat @ flat.T]])
-    return NormalEquations(curvature, jnp.concatenate([vector, flat @ data.ravel()]))
+    return NormalEquations(curvature, jnp.concatenate([vector, flat @ data.ravel()])), kept
 
 
 def _pull_back(
-    layout: _Layout, problem: _Problem, curvature: Array, vector: Array
+    layout: _Layout, problem: _Problem, kept: Array, curvature: Array, vector: Array
 ) -> tuple[Array, Array, Array, Array]:
     """Cotangents of along_y, along_x, light and data from those of F and D."""
     rays, light, data = problem.rays, problem.light, problem.data
@@ -290,7 +297,11 @@ def _pull_back(
         part = _tile_rays(layout, rays, tile)
         columns = _columns(layout, seen[index], part, k)
         pixels = _tile_pixels(layout, problem.pixels, tile)
-        white, transpose = jax.vjp(lambda m: _observe(layout, m, blur, pixels), _mapping(layout, part, columns, k))
+        shape = k, part.row.shape[0], part.row.shape[1]
+        transpose = jax.linear_transpose(
+            lambda m: _observe(layout, m, blur, pixels), jax.ShapeDtypeStruct(shape, data.dtype)
+        )
+        white = lax.dynamic_slice(kept, [index, *[jnp.zeros((), index.dtype)] * 2], (1, k, layout.tile**2))[0]
         cells = columns.cells
         of_cross, of_vector = _at(cross, cells), _at(vector, cells)
         of_source = _at(_at(source, cells).T, cells).T
@@ -317,7 +328,14 @@ def _pull_back(
 
 
 def normal_equations(
-    frame: Frame, taps: Taps, light: Array, data: Array, kernel: Kernel, whitener: Whitener, pixel_area: float
+    frame: Frame,
+    taps: Taps,
+    light: Array,
+    data: Array,
+    kernel: Kernel,
+    whitener: Whitener,
+    pixel_area: float,
+    single: bool = False,
 ) -> NormalEquations:
     """F and D of a source with linear light, differentiable in the taps, the light and the data.
 
@@ -331,6 +349,7 @@ def normal_equations(
         kernel: point spread function.
         whitener: on the field, `last` and `coefficients` on the core.
         pixel_area: by which a brightness becomes the light of a pixel.
+        single: blur the source in float32.
     """
     weights = pixel_weights(kernel, data.dtype) * pixel_area
     start_y, start_x = (m * frame.sampling - k // 2 for m, k in zip(frame.margin, kernel.shape))
@@ -342,24 +361,31 @@ def normal_equations(
         (weights.shape[0], weights.shape[1]),
         taps.shape,
         taps.degree,
+        single,
     )
     window = frame.window_taps(taps)
     pixels = _Pixels(whitener.inverse, whitener.last, whitener.coefficients)
     constants = _constant((weights, pixels))
-    assemble = sequential_vmap(lambda problem: _assemble(layout, problem))
-    pull_back = sequential_vmap(lambda problem, f, d: _pull_back(layout, problem, f, d))
+    assemble = sequential_vmap(lambda problem: _assemble(layout, problem)[0])
+    assemble_and_keep = sequential_vmap(lambda problem: _assemble(layout, problem, keep=True))
+    pull_back = sequential_vmap(lambda problem, kept, f, d: _pull_back(layout, problem, kept, f, d))
 
     @jax.custom_vjp
     def equations(along_y: Array, along_x: Array, light: Array, data: Array, rest: Any) -> NormalEquations:
-        return forward(along_y, along_x, light, data, rest)[0]
+        return assemble(posed(along_y, along_x, light, data, rest))
+
+    def posed(along_y: Array, along_x: Array, light: Array, data: Array, rest: Any) -> _Problem:
+        row, column, weights, pixels, tiles = rest
+        return _Problem(_Rays(row, column, along_y, along_x), light, data, weights, pixels, tiles)
 
     def forward(along_y: Array, along_x: Array, light: Array, data: Array, rest: Any) -> Any:
-        row, column, weights, pixels, tiles = rest
-        problem = _Problem(_Rays(row, column, along_y, along_x), light, data, weights, pixels, tiles)
-        return assemble(problem), problem
+        problem = posed(along_y, along_x, light, data, rest)
+        found, kept = assemble_and_keep(problem)
+        return found, (problem, kept)
 
-    def backward(problem: _Problem, bar: NormalEquations) -> Any:
-        return *pull_back(problem, bar.curvature, bar.data_vector), None
+    def backward(residual: tuple[_Problem, Array], bar: NormalEquations) -> Any:
+        problem, kept = residual
+        return *pull_back(problem, kept, bar.curvature, bar.data_vector), None
 
     equations.defvjp(forward, backward)
     rest = (window.row, window.column, *constants, jnp.asarray(frame.tiles))

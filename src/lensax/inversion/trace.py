@@ -1,6 +1,6 @@
 """From a lens model to the source positions of an inversion's rays."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 
@@ -10,11 +10,20 @@ from lensax.mass import MassProfile
 from lensax.raytrace import Direct
 from lensax.scene import Scene
 
-__all__ = ["light_components", "light_units", "linear_light", "trace_rays"]
+__all__ = ["Rays", "light_components", "light_units", "linear_light", "trace_rays"]
 
 
-def trace_rays(lens: Any, x: Float[Array, "*shape"], y: Float[Array, "*shape"]) -> tuple[Array, Array, Array, Array]:
-    """Positions of rays in the source plane and in the lens plane: (source_x, source_y, lens_x, lens_y) in arcsec.
+class Rays(NamedTuple):
+    """Where rays meet the source plane and the lens plane, arcsec."""
+
+    source_x: Array
+    source_y: Array
+    lens_x: Array
+    lens_y: Array
+
+
+def trace_rays(lens: Any, x: Float[Array, "*shape"], y: Float[Array, "*shape"]) -> Rays:
+    """Positions of rays in the source plane and in the lens plane.
 
     Args:
         lens: mass profiles of one plane, whose deflections add; or a `Scene`, whose halos are summed at every ray.
@@ -25,14 +34,14 @@ def trace_rays(lens: Any, x: Float[Array, "*shape"], y: Float[Array, "*shape"]) 
     """
     if isinstance(lens, Scene):
         trace = Direct().trace_at(lens, x, y)
-        return trace.source_x, trace.source_y, trace.lens_x, trace.lens_y
+        return Rays(trace.source_x, trace.source_y, trace.lens_x, trace.lens_y)
     source_x, source_y = x, y
     for index, profile in enumerate((lens,) if isinstance(lens, MassProfile) else tuple(lens)):
         if not isinstance(profile, MassProfile):
             raise TypeError(f"lens[{index}]: expected a mass profile, found {type(profile).__name__}")
         alpha_x, alpha_y = profile.deflection(x, y)
         source_x, source_y = source_x - alpha_x, source_y - alpha_y
-    return source_x, source_y, x, y
+    return Rays(source_x, source_y, x, y)
 
 
 def linear_light(light: Any) -> tuple[LightBasis, ...]:

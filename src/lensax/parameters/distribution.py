@@ -96,6 +96,8 @@ def check(distribution: Any, label: str) -> None:
         raise ValueError(f"{label}: a prior must be univariate, one distribution for each parameter")
     if distribution.support is None or distribution.support.is_discrete:
         raise ValueError(f"{label}: a prior must be continuous")
+    if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(distribution)):
+        return  # its numbers are being traced: they have been looked at before
     low, high = support(distribution)
     if not low < high:
         raise ValueError(f"{label} has no support: its lower end {low:g} is not below its upper end {high:g}")

@@ -1,0 +1,257 @@
+r"""The posterior of a model given an image, as a function of an unconstrained vector.
+
+    ln P(z) = ln E(theta) + ln pi(theta) + ln|d theta / d z| + ln P(positions),    theta = T(center + scale z)
+
+E is the evidence of the inversion, in which source and linear light are integrated out, pi the prior, T the map from
+the real line to each prior's support. Center and scale are the median and the spread of the prior itself, so that z is
+of the order of one wherever the prior is not negligible: no optimiser or sampler needs to be told about units.
+"""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple, final
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from lensax._check import check, positive
+from lensax._types import Array, Bool, Float, Int, Scalar, as_real
+from lensax.fit.model import FitModel
+from lensax.fit.positions import Positions
+from lensax.instrument import Imaging
+from lensax.inversion import IndependentNoise, Noise, Observation, Reconstruction, System
+from lensax.inversion.guard import settle
+from lensax.inversion.magnification import magnification
+from lensax.inversion.source import observe, reconstruction, solve, system_of
+from lensax.parameters.distribution import numpyro_rules
+
+__all__ = ["Evaluation", "Posterior"]
+
+_DRAWS = 4096  # of each prior, for its median and its spread
+
+
+class Evaluation(NamedTuple):
+    """The posterior at one point.
+
+    Attributes:
+        log_density: ln P(z), minus infinity where the lens is refused.
+        gradient: by z, (n,); zero where the lens is refused.
+        log_evidence: ln E alone.
+        magnification: of the whole source, light over light.
+        free: coefficients of the solution that are not held at zero, for the next `start`.
+        passes: factorisations of the non-negative solution.
+        good: whether the solution is certified and magnified enough.
+    """
+
+    log_density: Scalar
+    gradient: Float[Array, " parameters"]
+    log_evidence: Scalar
+    magnification: Scalar
+    free: Bool[Array, " coefficients"]
+    passes: Int[Array, ""]
+    good: Bool[Array, ""]
+
+
+@final
+class Posterior(eqx.Module):
+    """The posterior of a model given a dataset.
+
+    Attributes:
+        observation: the dataset made ready.
+        center, scale: median and spread of each prior on the real line.
+        n_coefficients: how many coefficients and amplitudes are solved for.
+
+    Args:
+        model: what is fitted.
+        dataset: the image, its noise map, PSF and mask.
+        noise: whether the noise of neighbouring pixels is correlated; None for independent noise.
+        positions: images that must trace to one place, or None.
+        minimum_magnification: lenses that magnify the source by less are refused: the source would be the image.
+
+    Raises:
+        ValueError: a dataset that does not fit the source (see `Source.observation`).
+        RuntimeError: JAX does not compute in float64.
+    """
+
+    model: FitModel
+    dataset: Imaging
+    noise: Noise
+    positions: Positions | None
+    minimum_magnification: Scalar
+    observation: Observation
+    center: Float[Array, " parameters"]
+    scale: Float[Array, " parameters"]
+    n_coefficients: int = eqx.field(static=True)
+
+    def __init__(
+        self,
+        model: FitModel,
+        dataset: Imaging,
+        noise: Noise | None = None,
+        positions: Positions | None = None,
+        minimum_magnification: Any = 1.5,
+    ) -> None:
+        self.model, self.dataset, self.positions = model, dataset, positions
+        self.noise = IndependentNoise() if noise is None else noise
+        self.minimum_magnification = as_real(minimum_magnification)
+        self.center, self.scale = _standard(model)
+        # Which kinds of parts there are does not depend on theta, only their numbers do.
+        parts = model(self.constrain(jnp.zeros(self.center.size)))
+        self.observation = observe(parts.source, dataset, self.noise)
+        mesh, light = parts.source.mesh, (*parts.source.components, *parts.light)
+        cells = 0 if mesh is None else mesh.shape[0] * mesh.shape[1]
+        self.n_coefficients = cells + sum(basis.n_components for basis in light)
+
+    def __check_init__(self) -> None:
+        check(self, "minimum_magnification", positive, "a positive number")
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The free parameters in the order of z."""
+        return self.model.prior.names
+
+    @property
+    def n_parameters(self) -> int:
+        """Length of z."""
+        return len(self.names)
+
+    def constrain(self, z: Float[Array, "*batch parameters"]) -> dict[str, Float[Array, "*batch"]]:
+        """The parameters at a point z."""
+        return self._transformed(z)[0]
+
+    def unconstrained(self, theta: Mapping[str, Any]) -> Float[Array, "*batch parameters"]:
+        """The point z of parameters.
+
+        Raises:
+            ValueError: a concrete value outside of its prior's support.
+        """
+        prior = self.model.prior
+        flat = prior.flatten(theta)
+        with numpyro_rules():
+            parts = [_biject(law).inv(flat[..., i]) for i, law in enumerate(prior.laws)]
+        for name, value, part in zip(prior.names, jnp.moveaxis(flat, -1, 0), parts):
+            if not isinstance(part, jax.core.Tracer) and not np.all(np.isfinite(part)):
+                raise ValueError(
+                    f"theta: {name} must lie inside its prior {prior.describe()[name]}, got {np.asarray(value)}"
+                )
+        return (jnp.stack(parts, -1) - self.center) / self.scale
+
+    def log_density(self, z: Float[Array, " parameters"], start: Bool[Array, " n"] | None = None) -> Scalar:
+        """ln P(z); minus infinity, with a gradient of zero, where the lens is refused.
+
+        Args:
+            z: the unconstrained vector.
+            start: `free` of an evaluation nearby: fewer passes, the same result.
+        """
+        return _log_density(as_real(z), self, self._start(start))
+
+    def evaluate(
+        self, z: Float[Array, " parameters"], start: Bool[Array, " n"] | None = None, system: System | None = None
+    ) -> Evaluation:
+        """ln P(z), its gradient and what comes with it; compiled once.
+
+        Args:
+            z: the unconstrained vector.
+            start: `free` of an evaluation nearby: fewer passes, the same result.
+            system: of `system(z)`, for use while only parameters of the regularization change (see
+                `FitModel.regularization_names`); the gradient by all others is then of the prior alone.
+        """
+        return _evaluate(self, as_real(z), self._start(start), system)
+
+    def value_and_gradient(self, z: Float[Array, " parameters"]) -> tuple[Scalar, Float[Array, " parameters"]]:
+        """ln P(z) and its gradient; minus infinity and zeros where the lens is refused."""
+        found = self.evaluate(z)
+        return found.log_density, found.gradient
+
+    def _start(self, start: Any) -> Array:
+        """A start of which nothing is known stands for none: with and without, it is one program."""
+        return jnp.zeros(self.n_coefficients, bool) if start is None else jnp.asarray(start, bool)
+
+    def system(self, z: Float[Array, " parameters"]) -> System:
+        """The linear system at z."""
+        parts = self.model(self.constrain(z))
+        return system_of(parts.source, self.observation, parts.lens, parts.light)
+
+    def solution(self, theta: Mapping[str, Any], start: Bool[Array, " n"] | None = None) -> Reconstruction:
+        """Source, light and residuals at `theta`.
+
+        Raises:
+            ValueError: a system without a unique solution; says which term is missing.
+        """
+        parts = _parts(self.model, {name: as_real(value) for name, value in theta.items()})
+        return reconstruction(parts.source, self.observation, parts.lens, parts.light, start)
+
+    def _transformed(self, z: Array) -> tuple[dict[str, Array], Array]:
+        """theta, and the logarithm of the volume that z takes up in it."""
+        u = self.center + self.scale * z
+        theta, log_volume = {}, jnp.sum(jnp.log(self.scale))
+        with numpyro_rules():
+            for i, (name, law) in enumerate(self.model.prior.distributions.items()):
+                transform = _biject(law)
+                theta[name] = transform(u[..., i])
+                log_volume = log_volume + transform.log_abs_det_jacobian(u[..., i], theta[name])
+        return theta, log_volume
+
+    def _terms(self, z: Array, start: Any, system: System | None) -> tuple[Scalar, Evaluation]:
+        theta, log_volume = self._transformed(z)
+        parts = self.model(theta)
+        if system is None:
+            system = system_of(parts.source, self.observation, parts.lens, parts.light)
+        evidence = solve(parts.source, system, start)
+        total = self.model.prior.log_prob(theta) + log_volume + evidence.log_evidence
+        if self.positions is not None:
+            total = total + self.positions.log_prob(parts.lens)
+        enlarged = magnification(parts.source, system, self.observation, parts.lens, evidence.coefficients)
+        good = evidence.certified & (enlarged >= self.minimum_magnification)
+        return total, Evaluation(total, z, evidence.log_evidence, enlarged, evidence.free, evidence.passes, good)
+
+
+def _standard(model: FitModel) -> tuple[Array, Array]:
+    """Median and spread of each prior on the real line."""
+    draws = model.prior.sample(jax.random.key(0), (_DRAWS,))
+    centers, scales = [], []
+    with numpyro_rules():
+        for name, law in model.prior.distributions.items():
+            low, middle, high = np.quantile(np.asarray(_biject(law).inv(draws[name])), (0.1587, 0.5, 0.8413))
+            centers.append(middle)
+            scales.append(0.5 * (high - low))
+    return as_real(np.array(centers)), as_real(np.array(scales))
+
+
+def _biject(law: Any) -> Any:
+    """NumPyro's map from the real line to the support of a distribution."""
+    from numpyro.distributions import biject_to
+
+    return biject_to(law.support)
+
+
+@eqx.filter_jit
+def _parts(model: FitModel, theta: dict[str, Array]) -> Any:
+    return model(theta)
+
+
+@eqx.filter_jit
+def _evaluate(posterior: Posterior, z: Array, start: Any, system: System | None) -> Evaluation:
+    (value, found), gradient = jax.value_and_grad(lambda z: posterior._terms(z, start, system), has_aux=True)(z)
+    value, gradient = settle(value, found.good, gradient)
+    return found._replace(log_density=value, gradient=gradient)
+
+
+@eqx.filter_custom_vjp
+def _log_density(z: Array, posterior: Posterior, start: Any) -> Scalar:
+    value, found = posterior._terms(z, start, None)
+    return settle(value, found.good, ())[0]
+
+
+@_log_density.def_fwd
+def _log_density_forward(perturbed: Any, z: Array, posterior: Posterior, start: Any) -> tuple[Scalar, Array]:
+    found = _evaluate(posterior, z, start, None)
+    return found.log_density, found.gradient
+
+
+@_log_density.def_bwd
+def _log_density_backward(
+    gradient: Array, bar: Scalar, perturbed: Any, z: Array, posterior: Posterior, start: Any
+) -> Array:
+    return bar * gradient
