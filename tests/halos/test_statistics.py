@@ -3,6 +3,8 @@
 Each case takes a plane scheme, a cone, a kind of dark matter, positions and tides of its own. Keys are fixed.
 """
 
+import dataclasses
+from collections.abc import Callable
 from typing import Any
 
 import equinox as eqx
@@ -15,7 +17,6 @@ from scipy import stats
 from lensax import halos
 from lensax._types import cast
 from lensax.cosmology import Planck15
-from lensax.mass.far_field import truncated_total_mass
 from lensax.raytrace.planes import Planes
 
 MASSES = (7.5, 9.5)
@@ -24,17 +25,68 @@ UNIVERSES, TOGETHER = 1000, 100
 LEAST = 1e-3  # p-value: about thirty are looked at, of fixed keys
 
 
-TIDES = {"roche": halos.RocheTides(), "concentration": halos.ConcentrationTides()}
+def parametric() -> halos.SIDM:
+    """Cores that grow and contract, and some halos that have collapsed."""
+    return halos.SIDM(
+        halos.Parametric(jnp.array(1.0)),
+        halos.Parametric(jnp.array(2.0)),
+        *(jnp.array(value) for value in (60.0, 10.0, 1.0, 10.0)),
+        halos.Collapse(subhalo_probability=jnp.array(0.4), field_probability=jnp.array(0.2)),
+    )
 
-# scheme, cone, dark matter, two-halo term, axis, positions, tides, redshifts of infall, thinned
-CASES: dict[str, tuple[Any, ...]] = {
-    "comoving, double cone, two-halo, cored NFW, infall, Roche": (
-        *(halos.EqualComoving(1, 2), halos.DoubleCone(2.0), halos.CDM),
-        *(True, False, halos.CoredNFWDisc, "roche", True, False),
+
+def isothermal_and_cored() -> halos.SIDM:
+    """Isothermal cores of one collision in the field, a fixed share of the scale radius in subhalos."""
+    parts = halos.Isothermal(), halos.CoredNFW(jnp.array(0.3))
+    return halos.SIDM(*parts, *(jnp.array(value) for value in (20.0, 20.0, 0.0, 10.0)))
+
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+    """A kind of universe."""
+
+    scheme: halos.PlaneScheme
+    cone: halos.Cone
+    dark_matter: Callable[[], halos.DarkMatter] = halos.CDM
+    tides: Callable[[], halos.Tides] = halos.RocheTides
+    positions: Callable[[Any], halos.Positions] = halos.UniformDisc
+    two_halo: bool = False
+    deflected: bool = False
+    infall: bool = False
+    thinned: bool = False
+
+
+CASES = {
+    "comoving, double cone, CDM, two-halo, cored NFW disc, infall, Roche": Case(
+        halos.EqualComoving(1, 2),
+        halos.DoubleCone(2.0),
+        positions=halos.CoredNFWDisc,
+        two_halo=True,
+        infall=True,
     ),
-    "thin slices, cylinder, WDM, deflected axis, concentration tides, thinned": (
-        *(halos.ThinSlices.between(0.5, 1.5, 0.3, 0.2), halos.Cylinder(1.5), lambda: halos.WDM(jnp.array(7.5))),
-        *(False, True, halos.UniformDisc, "concentration", False, True),
+    "thin slices, cylinder, WDM, deflected axis, concentration tides, thinned": Case(
+        halos.ThinSlices.between(0.5, 1.5, 0.3, 0.2),
+        halos.Cylinder(1.5),
+        lambda: halos.WDM(jnp.array(7.5)),
+        halos.ConcentrationTides,
+        deflected=True,
+        thinned=True,
+    ),
+    "redshift, lensed cone, parametric SIDM with collapse, infall, bound mass": Case(
+        halos.EqualRedshift(1, 1),
+        halos.LensedCone(2.0, 1.2, 0.1),
+        parametric,
+        lambda: halos.BoundMassTides.tabulate(Planck15),
+        halos.CoredNFWDisc,
+        infall=True,
+    ),
+    "comoving, narrowing cone, isothermal and cored SIDM, bound mass, infall, thinned": Case(
+        halos.EqualComoving(1, 1),
+        halos.NarrowingCone(2.0, 1.0),
+        isothermal_and_cored,
+        lambda: halos.BoundMassTides.tabulate(Planck15),
+        infall=True,
+        thinned=True,
     ),
 }
 
@@ -42,44 +94,42 @@ CASES: dict[str, tuple[Any, ...]] = {
 @pytest.fixture(scope="module", params=list(CASES))
 def drawn(request: pytest.FixtureRequest, theory: halos.LinearTheory) -> dict[str, Any]:
     """Many universes of one case, what was drawn for them, and the model."""
-    scheme, cone, matter, two_halo, axis, positions, rule, infall, thinned = CASES[request.param]
-    redshifts = scheme.redshifts(jnp.array(0.5), jnp.array(1.5), Planck15)
-    planes = Planes(redshifts, 0.5, 1.5, Planck15, scheme.lens_index)
+    case = CASES[request.param]
+    redshifts = case.scheme.redshifts(jnp.array(0.5), jnp.array(1.5), Planck15)
+    planes = Planes(redshifts, 0.5, 1.5, Planck15, case.scheme.lens_index)
     relation = halos.Concentration.tabulate(theory, 10.0, "ludlow16", MASSES)
     los = halos.LineOfSight(
-        scheme,
-        cone,
+        case.scheme,
+        case.cone,
         halos.MassFunction.tabulate(theory, 1.5, "sheth99", MASSES),
         relation,
         halos.MeanDensityTruncation(100.0),
-        halos.TwoHalo.tabulate(theory, Planck15, 0.5, 0.7) if two_halo else None,
-        halos.DeflectedAxis(jnp.array(0.4), jnp.array(-0.3)) if axis else None,
+        halos.TwoHalo.tabulate(theory, Planck15, 0.5, 0.7) if case.two_halo else None,
+        halos.DeflectedAxis(jnp.array(0.4), jnp.array(-0.3)) if case.deflected else None,
     )
     subhalos = halos.Subhalos(
         *halos.Subhalos.grid(MASSES),
-        positions(jnp.array(2.0)),
+        case.positions(jnp.array(2.0)),
         relation,
-        TIDES[rule],
+        case.tides(),
         mean_number=jnp.array(15.0),
-        infall=infall,
+        infall=case.infall,
         log10_mass_min=jnp.array(MASSES[0]),
         log10_mass_max=jnp.array(MASSES[1]),
     )
-    model = halos.Population(Planck15, matter(), los, subhalos)
+    model = halos.Population(Planck15, case.dark_matter(), los, subhalos)
     bounds = {"line_of_sight.mass_function.delta_los": (0.5, 1.5), "subhalos.mean_number": (10.0, 20.0)}
-    common = ("line_of_sight", "subhalos") if thinned else ()
-    model = cast(model.sized(planes, bounds if thinned else {}, common_random_numbers=common), jnp.float32)
+    common = ("line_of_sight", "subhalos") if case.thinned else ()
+    model = cast(model.sized(planes, bounds if case.thinned else {}, common_random_numbers=common), jnp.float32)
     small = cast(planes, jnp.float32)
 
     @jax.jit
     def universes(keys: Any) -> Any:
         def one(key: Any) -> Any:
             catalogue = model.draw(key, small)
-            h = catalogue.halos
-            tau = h.truncation_radius / h.scale_radius
-            mass = 4 * h.kappa_s * h.scale_radius**2 * truncated_total_mass(h.core_radius / h.scale_radius, tau)
             found = halos.drawn_halos(model, key, small)
-            return found, catalogue.counts, jnp.sum(mass, -1), catalogue.sheets, catalogue.overflow
+            mass = jnp.sum(catalogue.halos.total_mass, -1)
+            return found, catalogue.counts, mass, catalogue.sheets, catalogue.overflow
 
         return jax.lax.map(jax.vmap(one), keys)
 
