@@ -13,12 +13,13 @@ from lensax.config.section import Made, Section, choice, either, section_of
 from lensax.instrument import AdaptiveOverSample, Instrument, psf
 from lensax.instrument.fits import read_image
 
-__all__ = ["InstrumentSection"]
+__all__ = ["Extension", "InstrumentSection", "MapFile", "NumberOrMap", "PointSpread", "several"]
 
 Extension = either(int | None, str, str)  # number or name of a FITS extension; None: the first image
 
 
-def _several(kind: Any, count: int) -> Any:
+def several(kind: Any, count: int) -> Any:
+    """The type of a list of so many."""
     return Annotated[tuple[(kind,) * count], Strict(False)]
 
 
@@ -61,13 +62,13 @@ class AnalyticPSF(Made):
 ANALYTIC = {kind.__name__: section_of(kind, base=AnalyticPSF) for kind in (psf.Gaussian, psf.Moffat, psf.Airy)}
 PointSpread = choice("PSF", {**ANALYTIC, "FITS": PSFFile})
 NumberOrMap = either(float, MapFile, (str, dict))
-Adaptive = section_of(AdaptiveOverSample, radii=list[float], factors=list[int], center=_several(float, 2))
+Adaptive = section_of(AdaptiveOverSample, radii=list[float], factors=list[int], center=several(float, 2))
 
 
 class InstrumentSection(Section):
     """The camera: its pixels, its point spread function, its exposure and its noise; arguments of `Instrument`."""
 
-    shape: _several(int, 2)  # type: ignore[valid-type]
+    shape: several(int, 2)  # type: ignore[valid-type]
     pixel_scale: float
     over_sample: either(int, Adaptive, dict) = 1  # type: ignore[valid-type]
     psf: PointSpread | None = None  # type: ignore[valid-type]

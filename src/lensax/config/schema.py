@@ -1,15 +1,12 @@
 """The sections of a configuration, from the top."""
 
-import keyword
-from typing import Any
-
-from pydantic import Field, field_validator
+from pydantic import Field
 
 from lensax import cosmology, light, mass, raytrace
 from lensax.config.instrument import InstrumentSection
 from lensax.config.population import DarkMatter, LineOfSight, Subhalos
 from lensax.config.section import Section, choice, either, fixed, section_of
-from lensax.config.values import Value
+from lensax.config.values import OwnParameters, Value
 
 __all__ = ["Schema"]
 
@@ -53,7 +50,7 @@ class Schema(Section):
     """A configuration from the top."""
 
     cosmology: Cosmology = Field(default_factory=lambda: Cosmology.model_validate("Planck15"))  # type: ignore[valid-type]
-    parameters: dict[str, Value] = Field(default_factory=dict)
+    parameters: OwnParameters = Field(default_factory=dict)
     lens: Lens
     source: Source
     dark_matter: DarkMatter | None = None  # type: ignore[valid-type]
@@ -61,11 +58,3 @@ class Schema(Section):
     subhalos: Subhalos | None = None
     instrument: InstrumentSection
     tracer: Tracer | None = None  # type: ignore[valid-type]
-
-    @field_validator("parameters", mode="before")
-    @classmethod
-    def _names(cls, written: Any) -> Any:
-        for name in written if isinstance(written, dict) else ():
-            if not name.isidentifier() or keyword.iskeyword(name):
-                raise ValueError(f"expected names of letters, digits and underscores, found '{name}'")
-        return {} if written is None else written

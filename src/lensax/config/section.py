@@ -1,5 +1,6 @@
 """Sections of a configuration: pydantic models, and those that follow from the classes which they make."""
 
+import abc
 import dataclasses
 import typing
 from collections.abc import Iterable, Iterator, Mapping
@@ -10,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Tag, create_model, mo
 from lensax.config.document import KeyPath
 from lensax.config.values import Value
 
-__all__ = ["Choice", "Made", "Section", "choice", "either", "find", "fixed", "section_of"]
+__all__ = ["Choice", "Linked", "Made", "Section", "choice", "either", "find", "fixed", "section_of"]
 
 T = TypeVar("T")
 
@@ -34,6 +35,22 @@ class Made(Section):
     def make(self, **more: Any) -> Any:
         """An object of the class; keys that are left out take the class's defaults."""
         return self.target(**{key: getattr(self, key) for key in self.model_fields_set}, **more)
+
+
+class Linked(Made):
+    """A section that makes its object of its keys and of what is found only when the model is built."""
+
+    @abc.abstractmethod
+    def link(self, context: Any, switches: dict[str, Any], parts: dict[str, Any]) -> None:
+        """Add arguments to those that follow from the keys.
+
+        Args:
+            context: what was found.
+            switches, parts: arguments of the class, as an `Ingredient` takes them.
+
+        Raises:
+            ValueError: the context lacks what the section needs.
+        """
 
 
 class Fixed(Section):

@@ -1,19 +1,20 @@
 """The type of a parameter in a configuration: a number, a prior, or an expression."""
 
+import keyword
 import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, final
+from typing import Annotated, Any, final
 
-from pydantic import GetCoreSchemaHandler
+from pydantic import BeforeValidator, GetCoreSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
 from lensax._types import as_real
 from lensax.parameters import Constant, Expression, Free, Parameter
 from lensax.parameters import distribution as distributions
 
-__all__ = ["Value"]
+__all__ = ["OwnParameters", "Value"]
 
 _WITH_UNIT = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?\s*[^\W\d].*", re.IGNORECASE)
 FORMS = "a number, a prior such as {Normal: [1.2, 0.05]}, or an expression such as '= lens.redshift'"
@@ -66,6 +67,17 @@ class Value:
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         return core_schema.no_info_plain_validator_function(_validate)
+
+
+def _names(written: Any) -> Any:
+    for name in written if isinstance(written, dict) else ():
+        if not name.isidentifier() or keyword.iskeyword(name):
+            raise ValueError(f"expected names of letters, digits and underscores, found '{name}'")
+    return {} if written is None else written
+
+
+OwnParameters = Annotated[dict[str, Value], BeforeValidator(_names)]
+"""The section `parameters`: values of a user's own, by names that expressions can use."""
 
 
 def _validate(written: Any) -> Value:

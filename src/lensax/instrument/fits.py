@@ -67,7 +67,12 @@ def read_number(header: Mapping[str, Any], keyword: str, path: str | Path) -> fl
 
 
 def write_image(
-    path: Path, image: Any, keywords: Mapping[str, tuple[Any, str]], pixel_scale: float | None, overwrite: bool
+    path: Path,
+    image: Any,
+    keywords: Mapping[str, tuple[Any, str]],
+    pixel_scale: float | None,
+    overwrite: bool,
+    center: tuple[float, float] = (0.0, 0.0),
 ) -> None:
     """Write one image with header keywords; floating-point images keep their dtype.
 
@@ -75,8 +80,9 @@ def write_image(
         path: the file.
         image: (n_y, n_x).
         keywords: value and comment by keyword.
-        pixel_scale: arcsec; if given, a linear coordinate system in arcsec with its origin in the frame's centre.
+        pixel_scale: arcsec; if given, a linear coordinate system in arcsec.
         overwrite: replace an existing file.
+        center: (x, y) of the frame's centre in that system.
 
     Raises:
         FileExistsError: the file exists and `overwrite` is False.
@@ -92,7 +98,7 @@ def write_image(
             unit.header[f"CTYPE{axis}"] = (name, "linear")
             unit.header[f"CUNIT{axis}"] = "arcsec"
             unit.header[f"CRPIX{axis}"] = ((count + 1) / 2, "centre of the frame")
-            unit.header[f"CRVAL{axis}"] = 0.0
+            unit.header[f"CRVAL{axis}"] = center[axis - 1]
             unit.header[f"CDELT{axis}"] = pixel_scale
     for keyword, (value, comment) in keywords.items():
         unit.header[keyword] = (value, comment)

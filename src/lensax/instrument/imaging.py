@@ -102,8 +102,10 @@ class Imaging(eqx.Module):
         mask: str | Path | Mask | None = None,
         psf_sampling: int = 1,
         background_rms: float | int | None = None,
+        hdu: int | str | None = None,
+        noise_map_hdu: int | str | None = None,
     ) -> "Imaging":
-        """Read a dataset from FITS files; of each the first image is taken.
+        """Read a dataset from FITS files.
 
         Args:
             data, noise_map: files in electrons / s; the unit is checked where a header has `BUNIT`.
@@ -113,14 +115,15 @@ class Imaging(eqx.Module):
             mask: a file, whose pixels that are not zero are used, or a `Mask`.
             psf_sampling: samples of the PSF file per pixel and axis.
             background_rms: electrons / s / pixel; None takes the data's header keyword `BKGRMS`, where it is there.
+            hdu, noise_map_hdu: number or name of the extension of data and noise map; None takes the first image.
 
         Raises:
             FileNotFoundError: a file does not exist.
             ValueError: what `Imaging` refuses, no pixel scale, one that differs from the header's by more than 1 %, or
                 a unit that is not electrons / s; names the file.
         """
-        values, header = read_image(data)
-        noise, noise_header = read_image(noise_map)
+        values, header = read_image(data, hdu)
+        noise, noise_header = read_image(noise_map, noise_map_hdu)
         for path, found in ((data, header), (noise_map, noise_header)):
             _check_unit(found, path)
         stated = read_number(header, "PIXSCALE", data)

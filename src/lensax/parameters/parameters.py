@@ -1,6 +1,6 @@
 """All the numbers of a model, by name, and the order in which they follow from each other."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, final
 
 import equinox as eqx
@@ -8,7 +8,7 @@ import equinox as eqx
 from lensax._types import Array, Float
 from lensax.parameters.interval import Interval
 from lensax.parameters.near import check_theta, unknown
-from lensax.parameters.parameter import Free, Parameter
+from lensax.parameters.parameter import Constant, Free, Parameter
 from lensax.parameters.prior import Prior
 
 __all__ = ["DependencyError", "Parameters"]
@@ -63,6 +63,25 @@ class Parameters(eqx.Module):
     def prior(self) -> Prior:
         """The prior of the free ones, in the order in which they were given."""
         return Prior({entry.name: entry.distribution for entry in self.entries if isinstance(entry, Free)})
+
+    def only(self, names: Iterable[str], held: Mapping[str, Any] | None = None) -> "Parameters":
+        """These parameters and all that they follow from.
+
+        Args:
+            names: what is wanted.
+            held: values at which free parameters are fixed, by name.
+
+        Raises:
+            ValueError: a name that is not one, or a held parameter that is not free.
+        """
+        held, wanted = dict(held or {}), list(dict.fromkeys(names))
+        for name in held:
+            if not isinstance(self[name], Free):
+                raise ValueError(f"{name}: only a free parameter can be held, this one is {self[name].describe()}")
+        for name in wanted:  # grows by what each one needs
+            wanted += [need for need in self[name].needs if need not in wanted]
+        kept = {name: entry for name, entry in zip(self.names, self.entries) if name in wanted}
+        return Parameters({name: Constant(held[name]) if name in held else entry for name, entry in kept.items()})
 
     def resolve(self, theta: Mapping[str, Any]) -> dict[str, Float[Array, "..."]]:
         """The value of every parameter, given the free ones.

@@ -1,0 +1,197 @@
+"""A configuration of a fit: what is fitted to which image, and how."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, final
+
+from pydantic import Field
+
+from lensax.config.base import BaseConfiguration, read_text
+from lensax.config.document import KeyPath
+from lensax.config.files import FilePath
+from lensax.config.fit_data import Data, MaskSection, SimulatedImage
+from lensax.config.fit_parts import LinearLight, Source
+from lensax.config.schema import MassProfile
+from lensax.config.section import Section, choice, either
+from lensax.config.values import OwnParameters
+from lensax.parameters import Free
+from lensax.parameters.near import unknown
+
+if TYPE_CHECKING:
+    from lensax.config.fit_build import FitPlan
+
+__all__ = ["FitConfiguration", "FitSchema", "load_fit", "loads_fit"]
+
+
+class FittedLens(Section):
+    """The lens galaxy: the profiles of its mass, and its light, whose amplitudes are solved for."""
+
+    mass: list[MassProfile] = Field(min_length=1)  # type: ignore[valid-type]
+    light: list[LinearLight] = Field(default_factory=list)  # type: ignore[valid-type]
+
+
+class AsGiven(Section):
+    """`Independent: {scale: 1.0}`: the noise map, times a number, without correlations."""
+
+    scale: float = Field(default=1.0, gt=0)
+
+
+class Mixed(Section):
+    """`Correlated: {mixing: 0.15, scale: 1.0}`: neighbouring pixels are mixed, as drizzling does."""
+
+    mixing: float = Field(ge=0, lt=0.5)
+    scale: float = Field(default=1.0, gt=0)
+
+
+class Estimated(Section):
+    """`Estimated`: size and correlation from the residuals of the pass before, photon noise from its model."""
+
+
+NoiseSection = choice("noise", {"Independent": AsGiven, "Correlated": Mixed, "Estimated": Estimated})
+
+
+class Images(Section):
+    """`positions`: multiple images of one place in the source; arguments of `Positions`."""
+
+    x: list[float] = Field(min_length=2)
+    y: list[float] = Field(min_length=2)
+    tolerance: float = Field(default=0.1, gt=0)
+
+
+class MaximumSection(Section):
+    """`maximum`: how the best fit is looked for."""
+
+    starts: int = Field(default=2, ge=0)
+    iterations: int = Field(default=300, ge=1)
+
+
+class SamplingSection(Section):
+    """`sampling`: how the posterior is sampled."""
+
+    chains: int = Field(default=4, ge=1)
+    warmup: int = Field(default=200, ge=1)
+    draws: int = Field(default=500, ge=4)
+    save_every: int = Field(default=25, ge=1)
+    target_accept: float = Field(default=0.8, gt=0, lt=1)
+
+
+class Pass(Section):
+    """One pass before the last: its source, and free parameters that it holds at a value."""
+
+    source: Source  # type: ignore[valid-type]
+    hold: dict[str, float] = Field(default_factory=dict)
+
+
+class FitSchema(Section):
+    """A configuration of a fit from the top."""
+
+    data: Data  # type: ignore[valid-type]
+    mask: either(MaskSection, list[MaskSection], list) | None = None  # type: ignore[valid-type]
+    noise: NoiseSection = Field(default_factory=lambda: NoiseSection.model_validate("Independent"))  # type: ignore[valid-type]
+    parameters: OwnParameters = Field(default_factory=dict)
+    lens: FittedLens
+    source: Source  # type: ignore[valid-type]
+    first: list[Pass] = Field(default_factory=list)
+    start: dict[str, float] = Field(default_factory=dict)
+    positions: Images | None = None
+    minimum_magnification: float = Field(default=1.5, gt=0)
+    maximum: MaximumSection = Field(default_factory=MaximumSection)
+    sampling: SamplingSection = Field(default_factory=SamplingSection)
+
+    @property
+    def masks(self) -> list[Any]:
+        """All masks, with their places below `mask`."""
+        if self.mask is None:
+            return []
+        return self.mask if isinstance(self.mask, list) else [self.mask]
+
+
+@final
+class FitConfiguration(BaseConfiguration):
+    """What a YAML file says about a fit (arguments and errors: `BaseConfiguration`)."""
+
+    schema = FitSchema
+
+    def build(self) -> "FitPlan":
+        """The dataset and the passes of the fit.
+
+        Raises:
+            ConfigError: a file that cannot be read, or numbers that the parts of the model refuse.
+        """
+        from lensax.config.fit_build import build_fit
+
+        return build_fit(self)
+
+    def _check_kind(self) -> None:
+        data = self.document.data
+        if "instrument" in data and "data" not in data:
+            reason = "this describes a model to simulate; a fit has the section `data` instead"
+            raise self.document.error(("instrument",), reason)
+
+    def _check(self) -> None:
+        settings: Any = self.settings
+        free = self.parameters.prior.names
+        if not free:
+            raise self.document.error(("lens",), "a fit needs a free parameter: give one a prior instead of a number")
+        for name, path in self._named_values():
+            if name not in self.parameters:
+                raise self.document.error(path, unknown(name, free, "free parameter"))
+            entry = self.parameters[name]
+            if not isinstance(entry, Free):
+                reason = f"expected the name of a free parameter; '{name}' is {entry.describe()}"
+                raise self.document.error(path, reason)
+            value = self.document.at(path)
+            if not bool(entry.distribution.support(float(value))):
+                raise self.document.error(path, f"{value:g} lies outside of the prior {entry.describe()}")
+        used = self.used()
+        for name in free:
+            if name not in used:
+                raise self.error(name, "no part of the model uses this free parameter")
+        if settings.noise.name == "Estimated" and not settings.first:
+            reason = (
+                "noise can only be estimated from the residuals of a pass before: describe one in the section `first`"
+            )
+            raise self.document.error(("noise", "Estimated"), reason)
+        if settings.positions is not None and len(settings.positions.x) != len(settings.positions.y):
+            numbers = f"{len(settings.positions.x)} and {len(settings.positions.y)}"
+            raise self.document.error(("positions",), f"x and y must have the same number of entries, found {numbers}")
+
+    def _named_values(self) -> list[tuple[str, KeyPath]]:
+        """Names of parameters that are given values, and where."""
+        settings: Any = self.settings
+        named: list[tuple[str, KeyPath]] = [(name, ("start", name)) for name in settings.start]
+        for index, one in enumerate(settings.first):
+            named += [(name, ("first", index, "hold", name)) for name in one.hold]
+        return named
+
+    def used(self) -> set[str]:
+        """Every parameter that a part of the model has, and those that it follows from."""
+        names = [name for name in self.parameters if not name.startswith("parameters.")]
+        return set(self.parameters.only(names).names)
+
+    def _digest(self, path: KeyPath, name: FilePath) -> str:
+        """A configuration that is simulated counts by what it means, its files included."""
+        section = next((found for at, found in self._simulations() if (*at, "configuration") == path), None)
+        if section is None:
+            return super()._digest(path, name)
+        with self.blame(path):
+            return section.of(self.folder).digest
+
+    def _simulations(self) -> list[tuple[KeyPath, SimulatedImage]]:
+        settings: Any = self.settings
+        found = settings.data.section
+        return [(("data", settings.data.name), found)] if isinstance(found, SimulatedImage) else []
+
+
+def loads_fit(text: str, folder: str | Path = ".", file: str | None = None) -> FitConfiguration:
+    """The configuration of a fit in a YAML text; names of files are relative to `folder`."""
+    return FitConfiguration(text, folder, file)
+
+
+def load_fit(path: str | Path) -> FitConfiguration:
+    """The configuration of a fit in a YAML file.
+
+    Raises:
+        ConfigError: the file cannot be read, or says something that is not allowed; with line and key.
+    """
+    path = Path(path)
+    return FitConfiguration(read_text(path), path.parent, str(path))
