@@ -51,6 +51,10 @@ class Ingredient(eqx.Module):
         own = tuple(name for _, names in self.arguments for name in _listed(names))
         return own + tuple(name for part in self.parts.values() if isinstance(part, Ingredient) for name in part.names)
 
+    def with_parts(self, **parts: Any) -> "Ingredient":
+        """The same with other parts, or with more of them."""
+        return Ingredient(self.profile, dict(self.arguments), dict(self.switches), {**self.parts, **parts})
+
     def make(self, values: Mapping[str, Any]) -> Any:
         """The part, given the value of every parameter."""
         given = {

@@ -1,4 +1,4 @@
-"""The command line: `lensax simulate`, `preview`, `inspect`, `report`, `row`, `info`, `cite`."""
+"""The command line: `lensax simulate`, `preview`, `fit`, `inspect`, `report`, `row`, `info`, `cite`."""
 
 from lensax.cli.app import app, main
 

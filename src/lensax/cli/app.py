@@ -13,6 +13,7 @@ from typer.core import TyperGroup
 
 from lensax.cli.cite import cite
 from lensax.cli.console import say_error
+from lensax.cli.fit import fit
 from lensax.cli.info import info
 from lensax.cli.inspect import inspect
 from lensax.cli.preview import preview
@@ -117,16 +118,17 @@ def root(
     ] = None,
     debug: Annotated[bool, typer.Option(DEBUG, help="Show tracebacks; may stand anywhere.")] = False,
 ) -> None:
-    """Simulate strong gravitational lenses with dark-matter substructure.
+    """Simulate strong gravitational lenses with dark-matter substructure, and fit them.
 
     \b
     Example:
       lensax preview configs/cdm_hst.yaml
       lensax simulate configs/cdm_hst.yaml --count 64 --out output/demo
+      lensax fit configs/fit_simulated_pixels.yaml --out output/ring
     """
 
 
-for command in (simulate, preview, inspect, report, row, info, cite):
+for command in (simulate, preview, fit, inspect, report, row, info, cite):
     app.command()(command)
 
 

@@ -10,14 +10,16 @@ from lensax.config.document import KeyPath
 from lensax.config.files import FilePath
 from lensax.config.fit_data import Data, MaskSection, SimulatedImage
 from lensax.config.fit_parts import LinearLight, Source
+from lensax.config.instrument import several
 from lensax.config.schema import MassProfile
-from lensax.config.section import Section, choice, either
+from lensax.config.section import Section, choice, either, section_of
 from lensax.config.values import OwnParameters
+from lensax.fit import Plan
 from lensax.parameters import Free
 from lensax.parameters.near import unknown
 
 if TYPE_CHECKING:
-    from lensax.config.fit_build import FitPlan
+    from lensax.config.fit_build import FitSetup
 
 __all__ = ["FitConfiguration", "FitSchema", "load_fit", "loads_fit"]
 
@@ -43,7 +45,9 @@ class Mixed(Section):
 
 
 class Estimated(Section):
-    """`Estimated`: size and correlation from the residuals of the pass before, photon noise from its model."""
+    """`Estimated: {correlated: true}`: from the residuals of a first pass, its photon noise from the model."""
+
+    correlated: bool = True
 
 
 NoiseSection = choice("noise", {"Independent": AsGiven, "Correlated": Mixed, "Estimated": Estimated})
@@ -74,11 +78,9 @@ class SamplingSection(Section):
     target_accept: float = Field(default=0.8, gt=0, lt=1)
 
 
-class Pass(Section):
-    """One pass before the last: its source, and free parameters that it holds at a value."""
-
-    source: Source  # type: ignore[valid-type]
-    hold: dict[str, float] = Field(default_factory=dict)
+StagesSection = section_of(
+    Plan, skip=("noise", "correlated", "iterations"), first_mesh=several(int, 2), hold_first=list[str]
+)
 
 
 class FitSchema(Section):
@@ -90,7 +92,7 @@ class FitSchema(Section):
     parameters: OwnParameters = Field(default_factory=dict)
     lens: FittedLens
     source: Source  # type: ignore[valid-type]
-    first: list[Pass] = Field(default_factory=list)
+    stages: StagesSection = Field(default_factory=StagesSection)  # type: ignore[valid-type]
     start: dict[str, float] = Field(default_factory=dict)
     positions: Images | None = None
     minimum_magnification: float = Field(default=1.5, gt=0)
@@ -111,8 +113,8 @@ class FitConfiguration(BaseConfiguration):
 
     schema = FitSchema
 
-    def build(self) -> "FitPlan":
-        """The dataset and the passes of the fit.
+    def build(self) -> "FitSetup":
+        """The dataset and the model of the fit.
 
         Raises:
             ConfigError: a file that cannot be read, or numbers that the parts of the model refuse.
@@ -132,36 +134,29 @@ class FitConfiguration(BaseConfiguration):
         free = self.parameters.prior.names
         if not free:
             raise self.document.error(("lens",), "a fit needs a free parameter: give one a prior instead of a number")
-        for name, path in self._named_values():
-            if name not in self.parameters:
-                raise self.document.error(path, unknown(name, free, "free parameter"))
-            entry = self.parameters[name]
-            if not isinstance(entry, Free):
-                reason = f"expected the name of a free parameter; '{name}' is {entry.describe()}"
-                raise self.document.error(path, reason)
-            value = self.document.at(path)
-            if not bool(entry.distribution.support(float(value))):
-                raise self.document.error(path, f"{value:g} lies outside of the prior {entry.describe()}")
+        for index, name in enumerate(settings.stages.hold_first):
+            self._check_free(name, ("stages", "hold_first", index))
+        for name, value in settings.start.items():
+            entry = self._check_free(name, ("start", name))
+            if not bool(entry.distribution.support(value)):
+                reason = f"{value:g} lies outside of the prior {entry.describe()}"
+                raise self.document.error(("start", name), reason)
         used = self.used()
         for name in free:
             if name not in used:
                 raise self.error(name, "no part of the model uses this free parameter")
-        if settings.noise.name == "Estimated" and not settings.first:
-            reason = (
-                "noise can only be estimated from the residuals of a pass before: describe one in the section `first`"
-            )
-            raise self.document.error(("noise", "Estimated"), reason)
         if settings.positions is not None and len(settings.positions.x) != len(settings.positions.y):
             numbers = f"{len(settings.positions.x)} and {len(settings.positions.y)}"
             raise self.document.error(("positions",), f"x and y must have the same number of entries, found {numbers}")
 
-    def _named_values(self) -> list[tuple[str, KeyPath]]:
-        """Names of parameters that are given values, and where."""
-        settings: Any = self.settings
-        named: list[tuple[str, KeyPath]] = [(name, ("start", name)) for name in settings.start]
-        for index, one in enumerate(settings.first):
-            named += [(name, ("first", index, "hold", name)) for name in one.hold]
-        return named
+    def _check_free(self, name: str, path: KeyPath) -> Free:
+        """A free parameter by its name, which stands at a path."""
+        if name not in self.parameters:
+            raise self.document.error(path, unknown(name, self.parameters.prior.names, "free parameter"))
+        entry = self.parameters[name]
+        if not isinstance(entry, Free):
+            raise self.document.error(path, f"expected a free parameter; '{name}' is {entry.describe()}")
+        return entry
 
     def used(self) -> set[str]:
         """Every parameter that a part of the model has, and those that it follows from."""

@@ -1,70 +1,86 @@
-"""From the configuration of a fit to its dataset and its passes."""
+"""From the configuration of a fit to its dataset and its model."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from functools import partial
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 
 from lensax.config.document import KeyPath
 from lensax.config.fit_data import mask_of
 from lensax.config.fit_parts import Context
 from lensax.config.ingredients import ingredient, ingredients, try_ingredients
-from lensax.fit import FitModel, Positions, Posterior
-from lensax.fit.stages import Passed, estimated_noise, source_box
+from lensax.fit import FitModel, Plan, Positions, SourceBox
+from lensax.fit.run import Sampling, Task
+from lensax.fit.stages import is_open
 from lensax.instrument import Imaging
-from lensax.inversion import CorrelatedNoise, IndependentNoise, Noise
+from lensax.inversion import BrightnessAmplitude, BrightnessMap, CorrelatedNoise, Noise, UniformMesh
 from lensax.inversion.frame import frame_of
 from lensax.recipe import Ingredient
 
 if TYPE_CHECKING:
     from lensax.config.fit import FitConfiguration
 
-__all__ = ["FitPlan", "build_fit"]
+__all__ = ["FitSetup", "build_fit"]
 
 
-@dataclass(frozen=True)
-class FitPlan:
-    """What is fitted, pass by pass.
+class FitSetup(NamedTuple):
+    """What a configuration describes.
 
-    Args:
-        dataset: the image with its mask; its noise map as it was given.
-        names: of the passes.
-        passes: a function for each pass, which makes its posterior of what the pass before found (None for the first).
-        start: where the first pass begins, by the names of parameters; others begin where their prior is highest.
+    Attributes:
+        task: what is fitted, and how.
+        sampling: how the posterior is sampled.
         truth: the parameters of a simulated image, by name.
     """
 
-    dataset: Imaging
-    names: tuple[str, ...]
-    passes: tuple[Callable[[Passed | None], Posterior], ...]
-    start: Mapping[str, float]
+    task: Task
+    sampling: Sampling
     truth: Mapping[str, float]
 
 
-def build_fit(configuration: "FitConfiguration") -> FitPlan:
-    """The dataset and the passes of a fit.
+def build_fit(configuration: "FitConfiguration") -> FitSetup:
+    """The dataset and the model of a fit.
 
     Raises:
         ConfigError: a file that cannot be read, or numbers that the parts of the model refuse.
     """
     settings: Any = configuration.settings
-    image, dataset = _dataset(configuration)
+    truth, dataset = _dataset(configuration)
+    with configuration.blame(("noise", settings.noise.name)):
+        dataset, noise = _noise(settings.noise, dataset)
+    source = settings.source
+    # The rays of every pass must resolve a point: those of the first are farthest apart.
+    context = Context(dataset.pixel_scale / min(source.section.over_sample, settings.stages.first_over_sample))
     mass = ingredients(configuration, ("lens", "mass"), settings.lens.mass)
-    passes: list[tuple[KeyPath, Any, Mapping[str, float]]]
-    passes = [(("first", i, "source"), one.source, one.hold) for i, one in enumerate(settings.first)]
-    passes.append((("source",), settings.source, {}))
-    try_ingredients(configuration, mass)
-    made = tuple(
-        partial(_posterior, configuration, dataset, tuple(mass.values()), path, source, hold)
-        for path, source, hold in passes
-    )
-    names = tuple(f"pass {i + 1}" for i in range(len(passes) - 1))
-    return FitPlan(dataset, (*names, "last pass" if names else "fit"), made, settings.start, image.truth)
+    light = ingredients(configuration, ("lens", "light"), settings.lens.light, context)
+    place: KeyPath = ("source", source.name)
+    made = ingredient(configuration, place, source.section, context)
+    try_ingredients(configuration, {**mass, **light, place: _closed(made)}, everywhere=False)
+    names = [name for one in (*mass.values(), *light.values(), made) for name in one.names]
+    model = FitModel(configuration.parameters.only(names), tuple(mass.values()), made, tuple(light.values()))
+    positions = None
+    if settings.positions is not None:
+        with configuration.blame(("positions",)):
+            given = settings.positions
+            positions = Positions(jnp.asarray(given.x), jnp.asarray(given.y), given.tolerance)
+    with configuration.blame(("stages",)):
+        estimated = settings.noise.name == "Estimated"
+        plan = replace(
+            settings.stages.make(),
+            noise=estimated,
+            correlated=estimated and settings.noise.section.correlated,
+            iterations=settings.maximum.iterations,
+            hold_first=tuple(settings.stages.hold_first),
+        )
+    _check_support(configuration, model, dataset, plan)
+    limits = settings.minimum_magnification, plan, dict(settings.start), settings.maximum.starts
+    task = Task(model, dataset, noise, positions, *limits)
+    return FitSetup(task, Sampling(**settings.sampling.model_dump()), truth)
 
 
-def _dataset(configuration: "FitConfiguration") -> tuple[Any, Imaging]:
+def _dataset(configuration: "FitConfiguration") -> tuple[dict[str, float], Imaging]:
+    """The dataset with its mask, and the parameters that made it where these are known."""
     settings: Any = configuration.settings
     place = ("data", settings.data.name)
     folder = configuration.folder
@@ -85,65 +101,51 @@ def _dataset(configuration: "FitConfiguration") -> tuple[Any, Imaging]:
     if dataset.psf is not None:
         with configuration.blame((*place, "psf")):
             frame_of(dataset, dataset.psf.sampling)
-    return image, dataset
+    return image.truth, dataset
 
 
-def _posterior(
-    configuration: "FitConfiguration",
-    dataset: Imaging,
-    mass: tuple[Ingredient, ...],
-    path: KeyPath,
-    source: Any,
-    hold: Mapping[str, float],
-    before: Passed | None,
-) -> Posterior:
-    """The posterior of a pass, given what the pass before found.
-
-    Raises:
-        ConfigError: numbers that the parts refuse, or a source that the data cannot support.
-    """
-    settings: Any = configuration.settings
-    distance = dataset.pixel_scale / source.section.over_sample
-    context = Context(distance) if before is None else Context(
-        distance,
-        before.reconstruction.brightness_map(),
-        before.reconstruction.source_light,
-        partial(source_box, before.reconstruction),
-    )  # fmt: skip
-    light = ingredients(configuration, ("lens", "light"), settings.lens.light, context)
-    place = (*path, source.name)
-    made = ingredient(configuration, place, source.section, context)
-    try_ingredients(configuration, {**light, place: made})
-    names = [name for one in (*mass, *light.values(), made) for name in one.names]
-    parameters = configuration.parameters.only(names)
-    held = {name: value for name, value in hold.items() if name in parameters.names}
-    model = FitModel(parameters.only(parameters.names, held), mass, made, tuple(light.values()))
-    with configuration.blame(("noise", settings.noise.name)):
-        data, noise = _noise(settings.noise, dataset, before)
-    positions = None
-    if settings.positions is not None:
-        with configuration.blame(("positions",)):
-            given = settings.positions
-            positions = Positions(jnp.asarray(given.x), jnp.asarray(given.y), given.tolerance)
-    with configuration.blame(place):
-        return Posterior(model, data, noise, positions, settings.minimum_magnification)
-
-
-def _noise(choice: Any, dataset: Imaging, before: Passed | None) -> tuple[Imaging, Noise]:
-    """The dataset with the noise map of a pass, and its correlations."""
-    if choice.name == "Estimated":
-        return (dataset, IndependentNoise()) if before is None else estimated_noise(before)
+def _noise(choice: Any, dataset: Imaging) -> tuple[Imaging, Noise | None]:
+    """The dataset with the noise map that a fit begins with, and its correlations."""
     section = choice.section
-    noise = CorrelatedNoise.from_mixing(section.mixing) if choice.name == "Correlated" else IndependentNoise()
+    if choice.name == "Estimated":
+        for name in ("exposure_time", "background_rms"):
+            if getattr(dataset, name) is None:
+                raise ValueError(f"noise can only be estimated for data with an {name}, which is missing")
+        return dataset, None
+    noise = CorrelatedNoise.from_mixing(section.mixing) if choice.name == "Correlated" else None
     if section.scale == 1:
         return dataset, noise
-    scaled = dataset.noise_map * section.scale
-    return Imaging(
-        dataset.data,
-        scaled,
-        dataset.psf,
-        dataset.pixel_scale,
-        dataset.mask,
-        dataset.exposure_time,
-        dataset.background_rms,
-    ), noise
+    known = dataset.exposure_time, dataset.background_rms
+    noise_map = dataset.noise_map * section.scale
+    return Imaging(dataset.data, noise_map, dataset.psf, dataset.pixel_scale, dataset.mask, *known), noise
+
+
+def _closed(source: Ingredient) -> Ingredient:
+    """The source with something in place of what only an earlier pass can tell, to try its numbers."""
+    parts = dict(source.parts)
+    if isinstance(parts.get("mesh"), SourceBox):
+        parts["mesh"] = UniformMesh((5, 5))
+    regularization = parts.get("regularization")
+    amplitude = regularization.parts.get("amplitude") if isinstance(regularization, Ingredient) else None
+    if isinstance(regularization, Ingredient) and isinstance(amplitude, Ingredient):
+        if amplitude.profile is BrightnessAmplitude:
+            bright = BrightnessMap(jnp.ones((3, 3)), (0.0, 1.0, 0.0, 1.0))
+            amplitude = amplitude.with_parts(brightness=bright)
+        parts["regularization"] = regularization.with_parts(amplitude=amplitude)
+    return source.with_parts(**parts)
+
+
+def _check_support(configuration: "FitConfiguration", model: FitModel, dataset: Imaging, plan: Plan) -> None:
+    """Refuse a source that the data cannot support, and a first pass that they cannot."""
+    settings: Any = configuration.settings
+    with configuration.blame(("source", settings.source.name)):
+        draws = model.prior.sample(jax.random.key(0), (1001,))
+        theta = {name: jnp.median(values) for name, values in draws.items()}
+        source = _closed(model.source).make(model.resolve(theta))
+        frame_of(dataset, source.over_sample)
+        source.check_support(dataset, dataset.n_pixels)
+    rows, columns = plan.first_mesh
+    if is_open(model) and rows * columns > dataset.n_pixels:
+        few = f"{rows} x {columns} cells are more than the {dataset.n_pixels} pixels in the mask can support"
+        with configuration.blame(("stages",)):
+            raise ValueError(f"first_mesh: {few}")

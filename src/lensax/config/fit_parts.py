@@ -2,7 +2,6 @@
 
 from typing import Any, NamedTuple
 
-import jax.numpy as jnp
 import numpy as np
 from pydantic import Field, model_validator
 
@@ -10,6 +9,7 @@ from lensax import inversion, light
 from lensax.config.instrument import several
 from lensax.config.section import Linked, Section, choice, either, section_of
 from lensax.config.values import Value
+from lensax.fit import SourceBox
 
 __all__ = ["Context", "LinearLight", "Source"]
 
@@ -19,26 +19,9 @@ class Context(NamedTuple):
 
     Args:
         ray_distance: arcsec between rays.
-        brightness: the source of the pass before, a `BrightnessMap`; None in the first pass.
-        source_light: its image as the telescope sees it.
-        box: `box(cell) -> (extent, shape)` of a mesh that holds it, with cells of so many arcsec.
     """
 
     ray_distance: float
-    brightness: Any = None
-    source_light: Any = None
-    box: Any = None
-
-    def earlier(self, name: str, noun: str) -> Any:
-        """Something of the pass before.
-
-        Raises:
-            ValueError: this is the first pass.
-        """
-        found = getattr(self, name)
-        if found is None:
-            raise ValueError(f"{noun} needs the source of a pass before this one: describe that in the section `first`")
-        return found
 
 
 class LinearProfile(Linked):
@@ -105,55 +88,19 @@ LinearLight = choice(
 )
 
 
-class RaysMesh(Linked):
-    """A mesh that adapts to the rays, or to the source of the pass before."""
-
-    brightness: bool = False
-
-    def link(self, context: Context, switches: dict[str, Any], parts: dict[str, Any]) -> None:
-        """`brightness: true` weighs rays by the lensed source of the pass before."""
-        if switches.pop("brightness", False):
-            parts["brightness"] = jnp.asarray(context.earlier("source_light", "brightness"))
-
-
-class Box(Linked):
-    """A uniform mesh in a box around the source of the pass before."""
-
-    cell: float = Field(gt=0)
-    degree: int = 2
-
-    def link(self, context: Context, switches: dict[str, Any], parts: dict[str, Any]) -> None:
-        """Cells of `cell` arcsec in a box that holds the source."""
-        box = context.earlier("box", "BoxMesh")
-        switches["extent"], switches["shape"] = box(switches.pop("cell"))
-
-
-Box.target = inversion.UniformMesh
-
 Mesh = choice(
     "mesh",
     {
-        "AdaptiveMesh": section_of(
-            inversion.AdaptiveMesh, float, skip=("brightness",), base=RaysMesh, shape=several(int, 2)
-        ),
-        "BoxMesh": Box,
+        "AdaptiveMesh": section_of(inversion.AdaptiveMesh, float, skip=("brightness",), shape=several(int, 2)),
+        "SourceBox": section_of(SourceBox, float),
         "UniformMesh": section_of(inversion.UniformMesh, float, shape=several(int, 2), extent=several(float, 4) | None),
     },
 )
 
-
-class Follows(Linked):
-    """A prior that is scaled by the source of the pass before."""
-
-    def link(self, context: Context, switches: dict[str, Any], parts: dict[str, Any]) -> None:
-        """The brightness of that source."""
-        parts["brightness"] = context.earlier("brightness", self.target.__name__)
-
-
 Amplitude = choice(
     "amplitude",
     {
-        "BrightnessAmplitude": section_of(inversion.BrightnessAmplitude, Value, skip=("brightness",), base=Follows),
+        "BrightnessAmplitude": section_of(inversion.BrightnessAmplitude, Value, skip=("brightness",)),
         "MoffatAmplitude": section_of(inversion.MoffatAmplitude, Value),
         "UniformAmplitude": section_of(inversion.UniformAmplitude, Value),
     },
@@ -162,7 +109,6 @@ Amplitude = choice(
 Regularization = choice(
     "regularization",
     {
-        "Adaptive": section_of(inversion.Adaptive, Value, skip=("brightness",), base=Follows),
         **{
             kind.__name__: section_of(kind, Value)
             for kind in (inversion.Constant, inversion.Curvature, inversion.Zeroth)

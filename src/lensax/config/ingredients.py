@@ -53,7 +53,7 @@ def ingredient(configuration: "BaseConfiguration", path: KeyPath, section: Made,
         elif isinstance(found, list) and any(isinstance(entry, Value) for entry in found):
             arguments[key] = tuple(configuration.name((*place, index)) for index in range(len(found)))
         elif isinstance(found, Choice):
-            parts[key] = ingredient(configuration, (*place, found.name), found.section, context)
+            parts[key] = _part(configuration, (*place, found.name), found.section, context)
         elif isinstance(found, list) and any(isinstance(entry, Choice) for entry in found):
             made = ingredients(configuration, place, found, context)
             parts[key] = Ingredient(together, {}, parts={str(index): one for index, one in enumerate(made.values())})
@@ -65,14 +65,31 @@ def ingredient(configuration: "BaseConfiguration", path: KeyPath, section: Made,
     return Ingredient(section.target, arguments, switches, parts)
 
 
+def _part(configuration: "BaseConfiguration", path: KeyPath, section: Made, context: Any) -> Any:
+    """What a section makes: an object where no parameter has a say in it."""
+    made = ingredient(configuration, path, section, context)
+    if made.arguments or made.parts:
+        return made
+    with configuration.blame(path):
+        return made.make({})
+
+
 def together(**parts: Any) -> tuple[Any, ...]:
     """Several parts as one."""
     return tuple(parts.values())
 
 
-def try_ingredients(configuration: "BaseConfiguration", made: dict[KeyPath, Ingredient]) -> None:
-    """Make every profile with values that the prior allows: what it refuses now would be an image of NaN later."""
-    for values in _trials(configuration):
+def try_ingredients(
+    configuration: "BaseConfiguration", made: dict[KeyPath, Ingredient], everywhere: bool = True
+) -> None:
+    """Make every part with values of the prior: what it refuses now would be a NaN later.
+
+    Args:
+        configuration: with the prior.
+        made: the parts by their paths.
+        everywhere: try the prior's extremes and draws; else its middle alone, for a model that may refuse the rest.
+    """
+    for values in _trials(configuration, everywhere):
         for path, ingredient in made.items():
             names = ingredient.names
             free = [name for name in names if configuration.parameters[name].kind != "fixed"]
@@ -80,17 +97,20 @@ def try_ingredients(configuration: "BaseConfiguration", made: dict[KeyPath, Ingr
                 ingredient.make({name: as_real(values[name]) for name in names})
 
 
-def _trials(configuration: "BaseConfiguration") -> Iterator[dict[str, np.ndarray]]:
-    """Values of every parameter: the lowest that are drawn of all, the highest, and some draws."""
+def _trials(configuration: "BaseConfiguration", everywhere: bool) -> Iterator[dict[str, np.ndarray]]:
+    """Values of every parameter: the lowest that are drawn of all, the highest, and some draws; or the medians."""
     parameters = configuration.parameters
     prior = parameters.prior
     sample = jax.jit(lambda key: prior.sample(key, (N_DRAWS,)))
     draws = {name: np.asarray(draw) for name, draw in sample(jax.random.key(0)).items()}
-    theta = {name: np.concatenate([[draw.min(), draw.max()], draw[:N_TRIALS]]) for name, draw in draws.items()}
+    if everywhere:
+        theta = {name: np.concatenate([[draw.min(), draw.max()], draw[:N_TRIALS]]) for name, draw in draws.items()}
+    else:
+        theta = {name: np.median(draw)[None] for name, draw in draws.items()}
     resolved = {name: np.asarray(value) for name, value in parameters.resolve(theta).items()}
     for name, value in resolved.items():
         if parameters[name].kind == "derived" and not np.all(np.isfinite(value)):
             reason = f"{parameters[name].describe()} gives {value[~np.isfinite(value)].flat[0]} for values of the prior"
             raise configuration.error(name, reason)
-    for index in range(2 + N_TRIALS if theta else 1):
+    for index in range(len(next(iter(theta.values()))) if theta else 1):
         yield {name: value if value.ndim == 0 else value[index] for name, value in resolved.items()}

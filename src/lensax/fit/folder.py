@@ -74,7 +74,7 @@ class FitFolder:
             CampaignRefused: another process writes here now.
         """
         self.check(digest, seed)
-        for folder in (self.private, self.drafts, self.chains, self.private / "passes"):
+        for folder in (self.private, self.drafts, self.chains):
             folder.mkdir(parents=True, exist_ok=True)
         with writer_lock(self.private / "lock"):
             self.about = read_json(self.private / "fit.json")
@@ -108,13 +108,10 @@ class FitFolder:
         if seed is not None and self.about["seed"] != seed:
             raise FitRefused(f"{self.path} holds a fit with seed {self.about['seed']}, not {seed}")
 
-    def passed(self, index: int) -> dict[str, Any] | None:
-        """What was written of a pass, or None."""
-        return read_json(self._pass(index))
+    def read(self, name: str) -> dict[str, Any] | None:
+        """What a part of the fit has written, or None."""
+        return read_json(self.private / name)
 
-    def write_pass(self, index: int, found: dict[str, Any]) -> None:
-        """Write what a pass found."""
-        write_json(self._pass(index), found, self.drafts)
-
-    def _pass(self, index: int) -> Path:
-        return self.private / "passes" / f"{index}.json"
+    def write(self, name: str, found: dict[str, Any]) -> None:
+        """Write what a part of the fit has found, so that it is there whole or not at all."""
+        write_json(self.private / name, found, self.drafts)

@@ -82,7 +82,7 @@ def write_images(images: FitImages, folder: Path) -> list[Path]:
     for name, (image, unit, comment) in files.items():
         plane = name in ("source", "source_deviation")
         scale = images.source_pixel_scale if plane else images.pixel_scale
-        keywords = {"BUNIT": (unit, comment)}
+        keywords = {"BUNIT": (unit, ""), "CONTENT": (comment, "")}
         path = folder / f"{name}.fits"
         _whole(
             path,

@@ -1,0 +1,265 @@
+"""`lensax fit`: fit a model to an image, or go on with a fit."""
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from lensax.cli.console import say, say_error, say_note, table, working
+
+if TYPE_CHECKING:
+    from lensax.fit.run import Found
+
+__all__ = ["fit"]
+
+OUTPUT = Path("output")
+HIGHEST_R_HAT = 1.01
+FEWEST_DRAWS = 100
+"""Effective draws below which quantiles mean little."""
+
+
+def fit(
+    config: Annotated[Path, typer.Argument(help="The YAML file that describes the fit.", show_default=False)],
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Folder of the results; by default output/NAME.")
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option(min=0, max=2**32 - 1, help="Of all random numbers.  [default: 0]", show_default=False)
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume/--no-resume", help="Go on with what the folder holds, or refuse such a folder.")
+    ] = True,
+    nuts: Annotated[
+        bool, typer.Option("--nuts/--map-only", help="Sample the posterior, or stop at its maximum and error bars.")
+    ] = True,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="A few steps of everything: to see whether it works, not for numbers.")
+    ] = False,
+) -> None:
+    """Fit lens, light and source to an image: maximum, error bars, samples, pictures.
+
+    The same command goes on where it was stopped or killed.
+    The folder gets summary.txt, samples.npz, FITS images and PNG figures.
+
+    \b
+    Example:
+      lensax fit configs/fit_simulated_pixels.yaml --out output/ring
+    """
+    import jax
+
+    from lensax.config.fit import load_fit
+    from lensax.fit.folder import FitFolder, FitRefused
+    from lensax.fit.run import Sampling, run_fit
+
+    before = jax.config.read("jax_enable_x64")
+    jax.config.update("jax_enable_x64", True)
+    try:
+        with working(f"reading {config}"):
+            configuration = load_fit(config)
+        folder = FitFolder(OUTPUT / config.stem if out is None else out)
+        if folder.about is not None and not resume:
+            raise FitRefused(f"{folder.path} holds a fit already; leave out --no-resume to go on with it")
+        digest = configuration.digest + (":quick" if quick else "")
+        folder.check(digest, seed)  # before anything is built
+        with working("reading the data"):
+            setup = configuration.build()
+        task, sampling = setup.task, setup.sampling
+        if quick:
+            sampling = Sampling(2, 15, 20, 10)
+            task = dataclasses.replace(task, starts=0, plan=dataclasses.replace(task.plan, passes=1, iterations=25))
+        with folder.open(digest, seed, configuration.text) as own_seed, watching() as watcher:
+            found = run_fit(task, folder, own_seed, sampling if nuts else None, watcher)
+            code = report(found, setup.truth, folder.path, config.stem, quick)
+    finally:
+        jax.config.update("jax_enable_x64", before)
+    say(f"results: {folder.path}")
+    raise typer.Exit(code)
+
+
+def report(found: "Found", truth: Mapping[str, float], folder: Path, name: str, quick: bool) -> int:
+    """Write everything into the folder and say what matters; returns the exit code."""
+    import jax
+    import numpy as np
+
+    from lensax.fit.images import fit_images
+    from lensax.fit.result import write_draws, write_images, write_report, write_table
+    from lensax.fit.summary import summary_table
+
+    last, samples = found.stages[-1], found.samples
+    posterior, maximum = last.posterior, last.maximum
+    parameters = posterior.model.parameters
+    gaussian = {k: np.asarray(v) for k, v in found.laplace.sample(jax.random.key(0), 4000).items()}
+    rows = summary_table(
+        parameters,
+        maximum.theta,
+        gaussian,
+        None if samples is None else samples.theta,
+        None if samples is None else samples.r_hat,
+        None if samples is None else samples.effective_draws,
+        truth,
+    )
+    with working("writing tables and images"):
+        write_table(rows, folder)
+        images = fit_images(posterior.dataset, posterior.model(maximum.theta).lens, last.found)
+        write_images(images, folder)
+        if samples is not None:
+            write_draws(samples.theta, samples.log_density, folder)
+        write_report(
+            {
+                "log_evidence": maximum.log_evidence,
+                "log_density": maximum.log_density,
+                "log_model_evidence": found.laplace.log_evidence,
+                "chi_squared": images.chi_squared,
+                "pixels": images.n_pixels,
+                "effective_source_parameters": images.n_effective,
+                "converged": bool(maximum.converged),
+                "directions_held_by_prior": found.laplace.raised,
+                "divergences": None if samples is None else int(samples.divergences),
+                "seconds": found.seconds,
+                "stages": {
+                    one.name: {"log_evidence": one.maximum.log_evidence, "log_density": one.maximum.log_density}
+                    for one in found.stages
+                },
+            },
+            folder,
+        )
+    with working("drawing"):
+        draw(found, images, gaussian, folder, name)
+    say_table(rows)
+    per_pixel = images.chi_squared / images.n_pixels
+    say(f"log evidence {maximum.log_evidence:.2f}, chi-squared {images.chi_squared:.1f} for {images.n_pixels} pixels "
+        f"({per_pixel:.3f} per pixel), effective source parameters {images.n_effective:.1f}")  # fmt: skip
+    return say_doubts(found, quick)
+
+
+def draw(found: "Found", images: Any, gaussian: dict[str, Any], folder: Path, name: str) -> None:
+    """All figures, as PNG files in the folder."""
+    import numpy as np
+
+    import lensax.plot as plot
+
+    last, samples = found.stages[-1], found.samples
+    best = {key: float(value) for key, value in last.maximum.theta.items()}
+    per_pixel = images.chi_squared / images.n_pixels
+    what = f"{images.n_pixels} pixels, chi-squared {per_pixel:.3f} per pixel, log evidence {images.log_evidence:.1f}"
+    figures = {
+        "fit": plot.fit_figure(images, name, what),
+        "source": plot.source_figure(images, name, what),
+        "residual": plot.residual_figure(images, name, what),
+    }
+    searches = [(one.name, i + 1, history) for one in found.stages for i, history in enumerate(one.maximum.histories)]
+    labels = [f"{stage}, start {i}" for stage, i, _ in searches]
+    curves = [history.log_density for _, _, history in searches]
+    figures["maximum"] = plot.history_figure(curves, labels, name, "every evaluation of the searches for the maximum")
+    corner: tuple[Any, ...] = gaussian, name, "Laplace approximation", best, None, "Laplace approximation"
+    if samples is not None:
+        chains = {key: np.asarray(values) for key, values in samples.theta.items()}
+        count, length = next(iter(chains.values())).shape
+        what = f"{count} chains of {length} draws"
+        figures["trace"] = plot.trace_figure(chains, name, what, best)
+        corner = {key: values.ravel() for key, values in chains.items()}, name, what, best, gaussian
+    try:
+        figures["corner"] = plot.corner_figure(*corner)
+    except ImportError as error:
+        say_note(f"corner.png was left out: {error}")
+    for stem, figure in figures.items():
+        plot.save(figure, folder / f"{stem}.png", 150)
+
+
+def say_table(rows: Any) -> None:
+    """The summary as a table on the screen."""
+    shown = [c for c in ("maximum", "laplace_deviation", "median", "q16", "q84", "r_hat", "effective_draws", "truth")
+             if c in rows.colnames]  # fmt: skip
+    heads = {"laplace_deviation": "± (Laplace)", "q16": "16%", "q84": "84%", "r_hat": "R-hat", "effective_draws": "ESS"}
+    names = set(rows["parameter"])
+    other = [row for row in rows if row["prior"].removeprefix("= ") not in names]  # not again under a second name
+    lines = [(row["parameter"], row["unit"], *(_number(row[column]) for column in shown)) for row in other]
+    columns = ("parameter", "unit", *(heads.get(column, column) for column in shown))
+    table(columns, lines, right=columns[2:])
+
+
+def _number(value: Any) -> str:
+    import numpy as np
+
+    return f"{value:.4g}" if np.isfinite(np.ma.filled(value, np.nan)) else ""
+
+
+def say_doubts(found: "Found", quick: bool) -> int:
+    """What is wrong with a fit, in words; returns the exit code."""
+    doubts = []
+    maximum, samples = found.stages[-1].maximum, found.samples
+    if not maximum.converged:
+        doubts.append("the maximum was not reached: more iterations (section `maximum`) will get closer")
+    if samples is not None:
+        worst, fewest = max(samples.r_hat.values()), min(samples.effective_draws.values())
+        if worst > HIGHEST_R_HAT:
+            doubts.append(f"the chains differ (R-hat {worst:.3f}): sample longer (section `sampling`)")
+        if fewest < FEWEST_DRAWS:
+            doubts.append(f"only {fewest:.0f} effective draws of a parameter: sample longer (section `sampling`)")
+        if samples.divergences:
+            doubts.append(f"{int(samples.divergences)} draws diverged: raise target_accept (section `sampling`)")
+    for doubt in doubts:
+        if quick:
+            say_note(doubt)
+        else:
+            say_error(doubt, 1)
+    return 1 if doubts and not quick else 0
+
+
+@contextmanager
+def watching() -> Iterator[Any]:
+    """Shows how a fit goes on: a bar for each part on a terminal, lines elsewhere."""
+    import time
+
+    from lensax.cli.console import stderr
+    from lensax.fit.run import Watcher
+
+    console = stderr()
+    if not console.is_terminal:
+
+        class Lines(Watcher):
+            """A line when a part begins, every minute, and when it ends."""
+
+            def begin(self, what: str, total: int | None = None, unit: str = "steps") -> None:
+                self.what, self.total, self.unit, self.said = what, total, unit, time.monotonic()
+                say_note(what)
+
+            def at(self, done: int, note: str = "") -> None:
+                if time.monotonic() - self.said > 60:
+                    self.said = time.monotonic()
+                    of = f"/{self.total}" if self.total else ""
+                    say_note(f"{self.what}: {done}{of} {self.unit}" + (f", {note}" if note else ""))
+
+            def end(self, text: str = "") -> None:
+                if text:
+                    say_note(text)
+
+        yield Lines()
+        return
+
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[note]}"), TimeElapsedColumn(),
+               TextColumn("left"), TimeRemainingColumn())  # fmt: skip
+    with Progress(*columns, console=console) as progress:
+
+        class Bars(Watcher):
+            """A bar for the part that runs."""
+
+            task: Any = None
+
+            def begin(self, what: str, total: int | None = None, unit: str = "steps") -> None:
+                self.task = progress.add_task(what, total=total, note="")
+
+            def at(self, done: int, note: str = "") -> None:
+                progress.update(self.task, completed=done, note=note)
+
+            def end(self, text: str = "") -> None:
+                progress.remove_task(self.task)
+                if text:
+                    progress.console.print(text, style="yellow", markup=False)
+
+        yield Bars()
