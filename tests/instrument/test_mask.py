@@ -84,7 +84,7 @@ def test_thresholds_that_leave_nothing_and_images_that_do_not_fit():
     np.testing.assert_array_equal(Mask.threshold(data.tolist(), np.ones(GRID.shape), 2).pixels(GRID), used)
     with pytest.raises(ValueError, match=r"mask of shape \(9, 11\) does not fit an image of shape \(11, 9\)"):
         Mask.threshold(data, np.ones(GRID.shape)).pixels(Grid((11, 9), 0.1))
-    with pytest.raises(ValueError, match="exceed the level 50: the brightest has"):
+    with pytest.raises(ValueError, match="exceed the level 50, the brightest pixel has"):
         Mask.threshold(data, np.ones(GRID.shape), 50.0).pixels(GRID)
 
 

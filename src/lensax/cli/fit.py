@@ -150,10 +150,8 @@ def draw(found: "Found", images: Any, gaussian: dict[str, Any], folder: Path, na
         "source": plot.source_figure(images, name, what),
         "residual": plot.residual_figure(images, name, what),
     }
-    searches = [(one.name, i + 1, history) for one in found.stages for i, history in enumerate(one.maximum.histories)]
-    labels = [f"{stage}, start {i}" for stage, i, _ in searches]
-    curves = [history.log_density for _, _, history in searches]
-    figures["maximum"] = plot.history_figure(curves, labels, name, "every evaluation of the searches for the maximum")
+    searches = {one.name: [history.log_density for history in one.maximum.histories] for one in found.stages}
+    figures["maximum"] = plot.history_figure(searches, name, "searches for the maximum")
     corner: tuple[Any, ...] = gaussian, name, "Laplace approximation", best, None, "Laplace approximation"
     if samples is not None:
         chains = {key: np.asarray(values) for key, values in samples.theta.items()}

@@ -1,7 +1,6 @@
 """From the configuration of a fit to its dataset and its model."""
 
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
@@ -11,6 +10,7 @@ from lensax.config.document import KeyPath
 from lensax.config.fit_data import mask_of
 from lensax.config.fit_parts import Context
 from lensax.config.ingredients import ingredient, ingredients, try_ingredients
+from lensax.config.section import Choice
 from lensax.fit import FitModel, Plan, Positions, SourceBox
 from lensax.fit.run import Sampling, Task
 from lensax.fit.stages import is_open
@@ -56,7 +56,7 @@ def build_fit(configuration: "FitConfiguration") -> FitSetup:
     light = ingredients(configuration, ("lens", "light"), settings.lens.light, context)
     place: KeyPath = ("source", source.name)
     made = ingredient(configuration, place, source.section, context)
-    try_ingredients(configuration, {**mass, **light, place: _closed(made)}, everywhere=False)
+    try_ingredients(configuration, mass | light | dict(_parts(place, _closed(made), source.section)), everywhere=False)
     names = [name for one in (*mass.values(), *light.values(), made) for name in one.names]
     model = FitModel(configuration.parameters.only(names), tuple(mass.values()), made, tuple(light.values()))
     positions = None
@@ -66,13 +66,10 @@ def build_fit(configuration: "FitConfiguration") -> FitSetup:
             positions = Positions(jnp.asarray(given.x), jnp.asarray(given.y), given.tolerance)
     with configuration.blame(("stages",)):
         estimated = settings.noise.name == "Estimated"
-        plan = replace(
-            settings.stages.make(),
-            noise=estimated,
-            correlated=estimated and settings.noise.section.correlated,
-            iterations=settings.maximum.iterations,
-            hold_first=tuple(settings.stages.hold_first),
-        )
+        given = {key: getattr(settings.stages, key) for key in settings.stages.model_fields_set}
+        given["hold_first"] = tuple(settings.stages.hold_first)
+        correlated = estimated and settings.noise.section.correlated
+        plan = Plan(noise=estimated, correlated=correlated, iterations=settings.maximum.iterations, **given)
     _check_support(configuration, model, dataset, plan)
     limits = settings.minimum_magnification, plan, dict(settings.start), settings.maximum.starts
     task = Task(model, dataset, noise, positions, *limits)
@@ -110,7 +107,7 @@ def _noise(choice: Any, dataset: Imaging) -> tuple[Imaging, Noise | None]:
     if choice.name == "Estimated":
         for name in ("exposure_time", "background_rms"):
             if getattr(dataset, name) is None:
-                raise ValueError(f"noise can only be estimated for data with an {name}, which is missing")
+                raise ValueError(f"noise can only be estimated where {name} is known: give it in the section `data`")
         return dataset, None
     noise = CorrelatedNoise.from_mixing(section.mixing) if choice.name == "Correlated" else None
     if section.scale == 1:
@@ -133,6 +130,15 @@ def _closed(source: Ingredient) -> Ingredient:
             amplitude = amplitude.with_parts(brightness=bright)
         parts["regularization"] = regularization.with_parts(amplitude=amplitude)
     return source.with_parts(**parts)
+
+
+def _parts(path: KeyPath, made: Ingredient, section: Any) -> Iterator[tuple[KeyPath, Ingredient]]:
+    """The innermost parts first, each at its place, so that an error is told where it is."""
+    for key, part in made.parts.items():
+        found = getattr(section, key, None)
+        if isinstance(part, Ingredient) and isinstance(found, Choice):
+            yield from _parts((*path, key, found.name), part, found.section)
+    yield path, made
 
 
 def _check_support(configuration: "FitConfiguration", model: FitModel, dataset: Imaging, plan: Plan) -> None:

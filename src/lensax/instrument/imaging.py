@@ -98,7 +98,7 @@ class Imaging(eqx.Module):
         noise_map: str | Path,
         psf: str | Path | PSF | None = None,
         pixel_scale: float | int | None = None,
-        exposure_time: str | Path | float | int | None = None,
+        exposure_time: str | Path | float | int | np.ndarray | None = None,
         mask: str | Path | Mask | None = None,
         psf_sampling: int = 1,
         background_rms: float | int | None = None,
@@ -111,7 +111,7 @@ class Imaging(eqx.Module):
             data, noise_map: files in electrons / s; the unit is checked where a header has `BUNIT`.
             psf: a file, a point spread function, or None.
             pixel_scale: arcsec; None takes the data's header keyword `PIXSCALE`, which must agree where it is there.
-            exposure_time: a file with a map, or a number of seconds.
+            exposure_time: a file with a map, the map itself, or a number of seconds.
             mask: a file, whose pixels that are not zero are used, or a `Mask`.
             psf_sampling: samples of the PSF file per pixel and axis.
             background_rms: electrons / s / pixel; None takes the data's header keyword `BKGRMS`, where it is there.

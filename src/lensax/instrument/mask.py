@@ -194,8 +194,10 @@ class ThresholdMask(Mask):
         sizes = np.bincount(islands.ravel(), minlength=count + 1)
         above = (islands > 0) & (sizes[islands] >= self.smallest)
         if not above.any():
-            brightest = f"the brightest has {signal.max():.3g}"
-            raise ValueError(f"no {self.smallest} pixels together exceed the level {self.level:g}: {brightest}")
+            raise ValueError(
+                f"the mask leaves no pixel of the image: no {self.smallest} together exceed the level {self.level:g}, "
+                f"the brightest pixel has {signal.max():.3g}"
+            )
         return self._known() & (distance_transform_edt(~above) <= self.grow)
 
     def _known(self) -> np.ndarray:

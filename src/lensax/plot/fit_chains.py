@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from lensax.plot.style import EXPECTED, FAINT, FOUND, INK, graph, legend, new_figure, write
+from lensax.plot.style import EXPECTED, FAINT, FOUND, INK, graph, new_figure, write
 
 __all__ = ["corner_figure", "history_figure", "short_names", "trace_figure"]
 
@@ -17,6 +17,9 @@ LEFT, RIGHT, TOP, BOTTOM = 0.95, 0.3, 1.0, 0.75
 ROW, TRACE_WIDTH, HISTOGRAM_WIDTH = 1.0, 7.0, 1.9
 
 MOST_BINS = 40
+LOWEST = 1e-3
+"""Nats below the best that are not told apart."""
+
 FEWEST_FOR_CONTOURS = 200
 """With fewer draws, points are drawn instead of contours."""
 
@@ -185,24 +188,29 @@ def _colors(count: int) -> list[str]:
     return [CHAIN_COLORS[index % len(CHAIN_COLORS)] for index in range(count)]
 
 
-def history_figure(histories: Sequence[np.ndarray], labels: Sequence[str], title: str, subtitle: str = "") -> Any:
-    """How far below the best each start of the maximisation was, step by step.
+def history_figure(searches: Mapping[str, Sequence[np.ndarray]], title: str, subtitle: str = "") -> Any:
+    """How far below the best of its stage each search for the maximum was, evaluation by evaluation.
 
     Args:
-        histories: log density after every step of each start.
-        labels: name of each start.
+        searches: for every stage, log densities in the order of the evaluations of each start; minus infinity where a
+            lens was refused.
         title, subtitle: what is shown.
     """
-    figure = new_figure(LEFT + 6.4 + RIGHT, TOP + 3.2 + BOTTOM)
+    figure = new_figure(LEFT + 6.4 + 1.9, TOP + 3.2 + BOTTOM)
     full_height = figure.get_size_inches()[1]
     write(figure, LEFT, full_height - 0.38, title, 15.0, weight="bold")
     write(figure, LEFT, full_height - 0.6, subtitle, 9.0, FAINT)
-    axes = graph(figure, (LEFT, BOTTOM, 6.4, 3.2), "step", "best log density minus log density")
-    best = max(float(np.nanmax(np.where(np.isfinite(values), values, np.nan))) for values in histories)
-    for values, label, color in zip(histories, labels, _colors(len(histories))):
-        below = best - np.where(np.isfinite(values), values, np.nan)
-        axes.plot(np.arange(1, len(values) + 1), np.maximum(below, 1e-3), color=color, linewidth=1.1, label=label)
+    axes = graph(figure, (LEFT, BOTTOM, 6.4, 3.2), "evaluation", "best log density of the stage minus log density")
+    count = sum(len(curves) for curves in searches.values())
+    colors = iter(_colors(count))
+    for stage, curves in searches.items():
+        best = max((float(np.max(values)) for values in curves if np.isfinite(values).any()), default=0.0)
+        for index, values in enumerate(curves):
+            below = np.maximum(best - np.where(np.isfinite(values), values, np.nan), LOWEST)
+            label = f"{stage}, start {index + 1}" if len(curves) > 1 else stage
+            axes.plot(np.arange(1, len(values) + 1), below, color=next(colors), linewidth=1.1, label=label)
     axes.set_yscale("log")
     axes.axhline(1.0, color=FAINT, linewidth=0.6, linestyle=":")
-    legend(axes, "upper right")
+    axes.legend(loc="upper left", fontsize=7.5, frameon=False, labelcolor=INK, handlelength=1.4,
+                bbox_to_anchor=(1.01, 1.0))  # fmt: skip
     return figure
