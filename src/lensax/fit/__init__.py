@@ -1,7 +1,29 @@
 """Fitting a model to an image: posterior, maximum, error bars and samples."""
 
+from lensax.fit.laplace import Laplace, laplace
+from lensax.fit.maximum import History, Maximum, maximize, starting_points
 from lensax.fit.model import FitModel, Parts
 from lensax.fit.positions import Positions
 from lensax.fit.posterior import Evaluation, Posterior
+from lensax.fit.preparation import SourceBox, brightness_of, noise_of
+from lensax.fit.stages import Plan, Stage, fit_in_stages
 
-__all__ = ["Evaluation", "FitModel", "Parts", "Positions", "Posterior"]
+__all__ = [
+    "Evaluation",
+    "FitModel",
+    "History",
+    "Laplace",
+    "Maximum",
+    "Parts",
+    "Plan",
+    "Positions",
+    "Posterior",
+    "SourceBox",
+    "Stage",
+    "brightness_of",
+    "fit_in_stages",
+    "laplace",
+    "maximize",
+    "noise_of",
+    "starting_points",
+]

@@ -82,13 +82,19 @@ class FitModel(eqx.Module):
         regularization = self.source.parts.get("regularization")
         if not isinstance(regularization, Ingredient):
             return ()
-        others = [part for name, part in self.source.parts.items() if name != "regularization"]
-        rest = [
-            name for part in (*self.mass, *self.light, *others) if isinstance(part, Ingredient) for name in part.names
-        ]
-        own = Ingredient(self.source.profile, dict(self.source.arguments)).names
-        needed, elsewhere = self._needed(regularization.names), self._needed((*rest, *own))
-        return tuple(name for name in self.prior.names if name in needed and name not in elsewhere)
+        parts = {name: part for name, part in self.source.parts.items() if name != "regularization"}
+        rest = Ingredient(self.source.profile, dict(self.source.arguments), parts=parts)
+        found = self._only(regularization, (*self.mass, *self.light, rest))
+        return tuple(name for name in self.prior.names if name in found)
+
+    @property
+    def source_names(self) -> tuple[str, ...]:
+        """The parameters that nothing but the source needs."""
+        found = self._only(self.source, (*self.mass, *self.light))
+        return tuple(name for name in self.parameters if name in found)
+
+    def _only(self, part: Ingredient, others: tuple[Ingredient, ...]) -> set[str]:
+        return self._needed(part.names) - self._needed(name for other in others for name in other.names)
 
     def _needed(self, names: Iterable[str]) -> set[str]:
         """These parameters and all that they follow from."""

@@ -53,18 +53,20 @@ def _distance(mesh: PlacedMesh) -> Array:
 @jax.custom_vjp
 def _inverse(matrix: Array) -> tuple[Array, Array]:
     """Inverse and log-determinant of a positive definite matrix, by one Cholesky factorisation."""
+    return _inverse_forward(matrix)[0]
+
+
+def _inverse_forward(matrix: Array) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
     factor = lax.linalg.cholesky(matrix, symmetrize_input=False)
     inverse = cho_solve((factor, True), jnp.eye(matrix.shape[0], dtype=matrix.dtype))
-    return inverse, 2 * jnp.sum(jnp.log(jnp.diag(factor)))
+    return (inverse, 2 * jnp.sum(jnp.log(jnp.diag(factor)))), (inverse, factor)
 
 
-def _inverse_forward(matrix: Array) -> tuple[tuple[Array, Array], Array]:
-    out = _inverse(matrix)
-    return out, out[0]
-
-
-def _inverse_backward(inverse: Array, bar: tuple[Array, Array]) -> tuple[Array]:
-    return (bar[1] * inverse - inverse @ (bar[0] @ inverse),)
+def _inverse_backward(kept: tuple[Array, Array], bar: tuple[Array, Array]) -> tuple[Array]:
+    inverse, factor = kept
+    # Solved and not multiplied: XLA would merge a product into the sums that follow, at a tenth of the speed.
+    once = cho_solve((factor, True), bar[0])
+    return (bar[1] * inverse - cho_solve((factor, True), once.T),)
 
 
 _inverse.defvjp(_inverse_forward, _inverse_backward)

@@ -1,0 +1,195 @@
+"""The maximum of a posterior, by L-BFGS from one or several starts."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from lensax._types import Array, Float, PRNGKeyArray
+from lensax.fit.posterior import Evaluation, Posterior
+from lensax.parameters.near import unknown
+
+__all__ = ["History", "Maximum", "maximize", "starting_points"]
+
+# What a refused lens counts as below the best one so far: a wall that a line search steps back from.
+_REFUSED = 1e4
+# Width of the posterior over that of the prior when nothing is known: L-BFGS-B begins with a step of this size.
+_CAUTION = 0.1
+# Change of the log density, in nats, below which the search has ended.
+_TOLERANCE = 1e-3
+
+Progress = Callable[[int, int, float], None]
+
+
+class History(NamedTuple):
+    """One search for the maximum.
+
+    Attributes:
+        log_density: of every evaluation in turn, minus infinity where the lens was refused.
+        best: the largest of them.
+        message: why the search ended.
+        converged: whether it ended at a maximum, not at the limit of its iterations.
+    """
+
+    log_density: np.ndarray
+    best: float
+    message: str
+    converged: bool
+
+
+class Maximum(NamedTuple):
+    """The best point that was found.
+
+    Attributes:
+        theta: parameters by name.
+        z: the same as an unconstrained vector.
+        log_density: ln P(z).
+        log_evidence: ln E alone.
+        gradient_norm: largest component of the gradient by z.
+        converged: of the search that found it.
+        free: coefficients of the solution that are not held at zero.
+        histories: every search, in the order of the starts.
+    """
+
+    theta: dict[str, Any]
+    z: np.ndarray
+    log_density: float
+    log_evidence: float
+    gradient_norm: float
+    converged: bool
+    free: np.ndarray
+    histories: tuple[History, ...]
+
+
+def maximize(
+    posterior: Posterior,
+    starts: Sequence[Mapping[str, Any]],
+    iterations: int = 100,
+    hold: Sequence[str] = (),
+    covariance: Float[Array, "n n"] | np.ndarray | None = None,
+    progress: Progress | None = None,
+) -> Maximum:
+    """The highest point of a posterior that L-BFGS-B (SciPy) finds from some starts.
+
+    Args:
+        posterior: what is maximised.
+        starts: parameters by name.
+        iterations: of each search at most.
+        hold: parameters that stay where they start. While nothing but the regularization moves, the linear system is
+            made once.
+        covariance: of z about the maximum, as far as it is known, such as that of an earlier `laplace`: it shortens
+            the search.
+        progress: called after every evaluation with the number of the start, that of the evaluation, and the best log
+            density of this start so far.
+
+    Raises:
+        ValueError: no start, a start outside of the prior, a held name that is no free parameter, or starts that are
+            all refused.
+    """
+    if not starts:
+        raise ValueError("maximize: expected at least one start, got none")
+    for name in hold:
+        if name not in posterior.names:
+            raise ValueError(f"maximize: {unknown(name, posterior.names, 'free parameter')}")
+    moving = np.array([i for i, name in enumerate(posterior.names) if name not in hold], int)
+    factor = _factor(covariance, moving)
+    searches = [
+        _Search(posterior, np.asarray(posterior.unconstrained(start)), moving, factor, index, progress)
+        for index, start in enumerate(starts)
+    ]
+    histories = tuple(search.run(iterations) for search in searches)
+    best = max(range(len(searches)), key=lambda i: histories[i].best)
+    if not np.isfinite(histories[best].best):
+        raise ValueError(
+            "maximize: the posterior refuses every start: no certified solution, or a source that is not magnified"
+        )
+    z, found = searches[best].best
+    gradient = np.asarray(found.gradient)[moving]
+    return Maximum(
+        theta={name: np.asarray(value) for name, value in posterior.constrain(jnp.asarray(z)).items()},
+        z=z,
+        log_density=float(found.log_density),
+        log_evidence=float(found.log_evidence),
+        gradient_norm=float(np.abs(gradient).max()) if moving.size else 0.0,
+        converged=histories[best].converged,
+        free=np.asarray(found.free),
+        histories=histories,
+    )
+
+
+def starting_points(posterior: Posterior, key: PRNGKeyArray, count: int, tries: int = 8) -> list[dict[str, Any]]:
+    """The best of some draws of the prior, best first.
+
+    Args:
+        posterior: what will be maximised.
+        key: of the draws.
+        count: how many to return.
+        tries: draws for each.
+    """
+    draws = posterior.model.prior.sample(key, (count * tries,))
+    points = [{name: values[i] for name, values in draws.items()} for i in range(count * tries)]
+    values = [float(posterior.evaluate(posterior.unconstrained(point)).log_density) for point in points]
+    order = np.argsort(values)[::-1][:count]
+    return [points[i] for i in order]
+
+
+class _Search:
+    """One search, in coordinates u with `z = start + factor u` for those parameters that move."""
+
+    def __init__(
+        self, posterior: Posterior, start: np.ndarray, moving: np.ndarray, factor: np.ndarray, index: int, progress: Any
+    ) -> None:
+        self.posterior, self.start, self.moving, self.factor = posterior, start, moving, factor
+        self.index, self.progress = index, progress
+        names = {posterior.names[i] for i in moving}
+        alone = names <= set(posterior.model.regularization_names)
+        self.system = posterior.system(jnp.asarray(start)) if alone else None
+        self.values: list[float] = []
+        self.best: tuple[np.ndarray, Evaluation] | Any | None = None
+        self.free: Any = None
+
+    def z(self, u: np.ndarray) -> np.ndarray:
+        z = self.start.copy()
+        z[self.moving] += self.factor @ u
+        return z
+
+    def __call__(self, u: np.ndarray) -> tuple[float, np.ndarray]:
+        z = self.z(u)
+        found = jax.block_until_ready(self.posterior.evaluate(jnp.asarray(z), self.free, self.system))
+        value = float(found.log_density)
+        self.values.append(value)
+        top = -np.inf if self.best is None else float(self.best[1].log_density)
+        if np.isfinite(value):
+            self.free = found.free
+            if value > top:
+                self.best, top = (z, found), value
+        if self.progress is not None:
+            self.progress(self.index, len(self.values), top)
+        if not np.isfinite(value):
+            return _REFUSED - (top if np.isfinite(top) else 0.0), np.zeros(len(u))
+        return -value, -self.factor.T @ np.asarray(found.gradient)[self.moving]
+
+    def run(self, iterations: int) -> History:
+        from scipy.optimize import minimize
+
+        u = np.zeros(len(self.moving))
+        if len(u) == 0:
+            self(u)
+            message, converged = "nothing is free", True
+        else:
+            first = abs(self(u)[0])  # the scale of the tolerance, which SciPy takes relative to the value
+            options = {"maxiter": iterations, "ftol": _TOLERANCE / max(first, 1.0), "gtol": 1e-3, "maxcor": 30}
+            result = minimize(self, u, jac=True, method="L-BFGS-B", options=options)
+            message, converged = str(result.message), bool(result.success)
+        best = -np.inf if self.best is None else float(self.best[1].log_density)
+        return History(np.array(self.values), best, message, converged)
+
+
+def _factor(covariance: Any, moving: np.ndarray) -> np.ndarray:
+    """A square root of the covariance of those that move, the others standing still."""
+    if covariance is None:
+        return _CAUTION * np.eye(len(moving))
+    precision = np.linalg.inv(np.asarray(covariance, float))[np.ix_(moving, moving)]
+    return np.linalg.cholesky(np.linalg.inv(0.5 * (precision + precision.T)))

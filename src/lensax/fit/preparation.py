@@ -1,0 +1,114 @@
+"""What a first fit tells the next one: the noise, where the source is, and where it is bright."""
+
+from typing import Any, final
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+
+from lensax._check import check, positive
+from lensax._types import Scalar, real
+from lensax.instrument import Imaging
+from lensax.inversion import BrightnessMap, CorrelatedNoise, Noise, Reconstruction, UniformMesh, model_noise_map
+
+__all__ = ["SourceBox", "brightness_of", "noise_of"]
+
+_WIDE = 120  # pixels per side of the picture in which the source is looked for
+_SMOOTH = 0.05  # arcsec by which that picture is smoothed
+
+
+@final
+class SourceBox(eqx.Module):
+    """A uniform mesh to be laid around the source that an earlier fit has found.
+
+    Args:
+        cell: size of the cells in arcsec; larger if there would be more than `most`.
+        margin: arcsec around the source.
+        threshold: share of the peak down to which the source, as far as it hangs together with the peak, is boxed in.
+        most: cells.
+        degree: of the splines.
+
+    Raises:
+        ValueError: a value that is not positive.
+    """
+
+    cell: Scalar = real(default=0.03)
+    margin: Scalar = real(default=0.25)
+    threshold: Scalar = real(default=0.2)
+    most: int = eqx.field(static=True, default=1200)
+    degree: int = eqx.field(static=True, default=2)
+
+    def __check_init__(self) -> None:
+        for name in ("cell", "margin", "threshold"):
+            check(self, name, positive, "a positive number")
+        if self.most < 16:
+            raise ValueError(f"SourceBox: most must be at least 16 cells, got {self.most}")
+
+    def mesh(self, found: Reconstruction) -> UniformMesh:
+        """The mesh around the source of an earlier fit."""
+        from scipy.ndimage import gaussian_filter, label
+
+        left, right, bottom, top = (float(edge) for edge in found.extent)
+        image = np.asarray(found.source_image((_WIDE, _WIDE), (left, right, bottom, top)))
+        scales = (top - bottom) / _WIDE, (right - left) / _WIDE
+        smooth = gaussian_filter(image, [_SMOOTH / scale for scale in scales])
+        parts = label(smooth > float(self.threshold) * smooth.max())[0]
+        rows, columns = np.nonzero(parts == parts.flat[smooth.argmax()])
+        margin = float(self.margin)
+        x = left + np.array([columns.min(), columns.max() + 1]) * scales[1] + np.array([-margin, margin])
+        y = bottom + np.array([rows.min(), rows.max() + 1]) * scales[0] + np.array([-margin, margin])
+        cell = max(float(self.cell), float(np.sqrt((x[1] - x[0]) * (y[1] - y[0]) / self.most)))
+        shape = tuple(max(self.degree + 2, round((b - a) / cell)) for a, b in (y, x))
+        return UniformMesh(shape, (x[0], x[1], y[0], y[1]), self.degree)
+
+
+def brightness_of(found: Reconstruction, mesh: UniformMesh, smooth: float | int = 1.5) -> BrightnessMap:
+    """The source of an earlier fit, smoothed, as the map that scales the prior of the next one.
+
+    Args:
+        found: the earlier fit.
+        mesh: of the next one, with an extent.
+        smooth: deviation of the smoothing in cells of that mesh.
+
+    Raises:
+        ValueError: a mesh without an extent.
+    """
+    from scipy.ndimage import gaussian_filter
+
+    if mesh.extent is None:
+        raise ValueError("brightness_of: the mesh has no extent of its own")
+    image = np.asarray(found.source_image(mesh.shape, mesh.extent))
+    return BrightnessMap(np.clip(gaussian_filter(image, smooth), 0.0, None), mesh.extent)
+
+
+def noise_of(dataset: Imaging, found: Reconstruction, correlated: bool = True) -> tuple[Imaging, Noise | None]:
+    """The dataset with the noise that a fit implies, and the correlation of its neighbouring pixels.
+
+    The Poisson term follows from the model instead of the noisy data; then the whole map is scaled so that the
+    residuals have the size that their number of degrees of freedom allows. A fit that leaves structure in its
+    residuals makes too large a noise: look at them.
+
+    Args:
+        dataset: with its exposure time and the deviation of its background.
+        found: a fit of it.
+        correlated: whether to estimate a correlation.
+
+    Raises:
+        ValueError: the dataset has no exposure time or no deviation of the background.
+    """
+    sigma = model_noise_map(dataset, found.model_image)
+    residual = np.asarray(jnp.where(dataset.mask, found.residual / sigma, 0.0))
+    freedom = found.n_pixels - float(found.n_effective) - found.amplitudes.size
+    scale = float(np.sqrt(np.sum(residual**2) / freedom))
+    scaled = jnp.where(dataset.mask, scale * sigma, dataset.noise_map)
+    noise = CorrelatedNoise.estimate(residual, dataset.mask) if correlated else None
+    image: Any = Imaging(
+        dataset.data,
+        scaled,
+        dataset.psf,
+        dataset.pixel_scale,
+        dataset.mask,
+        dataset.exposure_time,
+        dataset.background_rms,
+    )
+    return image, noise
