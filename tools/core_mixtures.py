@@ -1,4 +1,4 @@
-r"""Fit the Plummer mixtures of halos with cores: writes src/lensax/mass/data/core_mixtures.npz in two minutes.
+r"""Fit the Plummer mixtures of halos with cores: writes src/lensax/mass/data/core_mixtures.npz in ten minutes.
 
     python tools/core_mixtures.py
 
@@ -22,12 +22,12 @@ from lensax.mass.core_mixture import BAND, FIRST_BAND, N_BANDS, N_CORES, ORDER, 
 from lensax.mass.core_shapes import ISOTHERMAL, QUARTIC  # noqa: E402
 from lensax.mass.plummer import NODES  # noqa: E402
 
-RIDGE = 2e-6
+RIDGE = 1e-6
 # Errors are held against the deflection, or this share of its largest value.
-FLOOR = 0.3
+FLOOR = 0.5
 # Discs far inside of the core have no mass.
 SMALLEST_DISC = 0.05
-PLACES = (1.15, 1.25, 1.3, 1.4)  # the core over the disc below it
+PLACES = tuple(np.arange(1.1, 1.5, 0.05))  # the core over the disc below it
 OUT = Path(__file__).parents[1] / "src/lensax/mass/data/core_mixtures.npz"
 
 
@@ -58,7 +58,7 @@ def columns_of(x, f, tau, reach):
 
 def best_fit(lens, name, band):
     """The best fit of a band: coefficients (core node, order of s, disc), reach in cores, largest error."""
-    halos = sample(lens, name, band, 3 * N_CORES, 6, 60)
+    halos = sample(lens, name, band, 3 * N_CORES, ORDER + 3, 60)
     if not len(halos[0]):
         return np.zeros((N_CORES, ORDER, len(NODES))), 1.0, 0.0
     guess = 1.5 + np.exp(FIRST_BAND + BAND * (band + 0.5)) / 7

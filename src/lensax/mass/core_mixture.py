@@ -18,7 +18,7 @@ _TABLE = Path(__file__).parent / "data" / "core_mixtures.npz"
 RANGES = {"quartic": (0.0025, 0.66), "isothermal": (0.004, LARGEST_MATCHING), "tau": (0.01, 1000.0)}
 # ln s = ln(tau / f) is cut into bands, in each of which the reach of the discs is a fixed multiple of the core.
 FIRST_BAND, BAND, N_BANDS = float(np.log(0.03)), 1.2, 14
-ORDER = 5  # of the polynomials in ln s within a band
+ORDER = 6  # of the polynomials in ln s within a band
 N_CORES = 24  # nodes in ln f, between which the table is cubic
 
 
@@ -59,8 +59,9 @@ def core_discs(
     position = jnp.maximum((jnp.log(tau) - log_core - FIRST_BAND) / BAND, 0.0)
     band = jnp.clip(jnp.floor(position), 0, N_BANDS - 1).astype(jnp.int32)
     x = 2 * (position - band.astype(core.dtype)) - 1
-    square = x * x
-    chebyshev = (jnp.ones_like(x), x, 2 * square - 1, (4 * square - 3) * x, 8 * square * (square - 1) + 1)
+    chebyshev = [jnp.ones_like(x), x]
+    for _ in range(ORDER - 2):
+        chebyshev.append(2 * x * chebyshev[-1] - chebyshev[-2])
     powers = jnp.stack(chebyshev, axis=-1)
     place = (log_core - low) / (high - low) * (N_CORES - 1)
     first = jnp.clip(jnp.floor(place) - 1, 0, N_CORES - 4).astype(jnp.int32)

@@ -44,7 +44,7 @@ def predicted_error(
     """
     amplitude = 4 * _AMPLITUDE * (1.0 if cells == 1 else _SEVERAL_CELLS)
     r = distance + _SHIFT * spacing
-    root = r * (1 + r / (_REACH * scale_radius))
+    root = r * (1 + r * (1 / (_REACH * scale_radius)))
     square = spacing * spacing
     return amplitude * kappa_s * (square * square) / (root * root * (r + _CORE * core_radius))
 
@@ -66,9 +66,9 @@ def predicted_peak(
         kappa_s, scale_radius: of the halo, arcsec.
         distance, spacing: as for `predicted_error`.
     """
-    unresolved = 1 + (distance + scale_radius) / (_RESOLVED * spacing)
+    unresolved = 1 + (distance + scale_radius) * (1 / (_RESOLVED * spacing))
     square = unresolved * unresolved
-    fall = 1 + distance / (_PEAK_REACH * scale_radius)
+    fall = 1 + distance * (1 / (_PEAK_REACH * scale_radius))
     return _LARGEST_DEFLECTION * kappa_s * scale_radius / (fall * (square * square))
 
 

@@ -85,7 +85,7 @@ def _exact_tiles(lattice: "Lattice", geometry: Geometry, level: TileLevel) -> in
 def _geometry(lattice: "Lattice", grid: "Grid", n_halos: float) -> Geometry:
     factor = max(level.factor for level in grid.levels)
     rays = (factor / grid.pixel_scale) ** 2
-    spacing = _SPACING * (rays / _RAYS) ** -0.2 * (lattice.tolerance / _TOLERANCE) ** 0.15
+    spacing = _SPACING * (rays / _RAYS) ** -0.08 * (lattice.tolerance / _TOLERANCE) ** 0.15
     spacing = spacing * max(n_halos / _HALOS, 1.0) ** -0.2
     spacing = float(np.clip(spacing, _SMALLEST_SPACING, _LARGEST_SPACING))
     tiles = grid.shape[0] * grid.shape[1] * (grid.pixel_scale / spacing) ** 2

@@ -26,8 +26,6 @@ __all__ = ["LevelCorrections", "Traced", "trace_rays"]
 
 # Blocks of pairs that are skipped together.
 _SKIPPED_TOGETHER = 8
-# Parts of the rays that meet the macro model one after another.
-_MACRO_PARTS = 4
 
 
 class LevelCorrections(eqx.Module):
@@ -149,7 +147,7 @@ def trace_rays(
     image_x, image_y = geometry.rays(level, scene.dtype)
     at_rest = jnp.zeros_like(image_x)
     lens_x, lens_y, v_x, v_y = through(image_x, image_y, at_rest, at_rest, 0, lens + 1)
-    alpha_x, alpha_y = _macro_apart(scene, lens_x, lens_y)
+    alpha_x, alpha_y = macro_deflection(scene.macro, lens_x, lens_y)
     v_x, v_y = v_x - at_lens.kick * alpha_x, v_y - at_lens.kick * alpha_y
     behind = (lens_x + at_lens.step * v_x, lens_y + at_lens.step * v_y, v_x, v_y)
     traced = (*through(*behind, lens + 1, n_planes)[:2], lens_x, lens_y)
@@ -159,14 +157,6 @@ def trace_rays(
         after_lens = Rays(*(field[torn.tiles] for field in (*behind, lens_x, lens_y)))
         traced = torn.replace(trace_torn(scene, halos, torn, start, after_lens), traced)
     return Traced(*traced)
-
-
-def _macro_apart(scene: "Scene", x: Array, y: Array) -> tuple[Array, Array]:
-    """The macro model's deflection, part by part: as a loop's result it is not computed again for each of its uses."""
-    short = -x.size % _MACRO_PARTS
-    parts = tuple(jnp.pad(a.reshape(-1), (0, short)).reshape(_MACRO_PARTS, -1) for a in (x, y))
-    found = lax.map(jax.checkpoint(lambda part: macro_deflection(scene.macro, *part)), parts)
-    return tuple(a.reshape(-1)[: x.size].reshape(x.shape) for a in found)
 
 
 def _level_stencils(geometry: Geometry, level: TileLevel, nodes: Array) -> Float[Array, "planes tiles nodes"]:

@@ -22,8 +22,10 @@ if TYPE_CHECKING:
 
 __all__ = ["PackedHalos", "TornTiles", "trace_torn"]
 
-# Tiles that are traced together; the first ones are traced from the observer on.
-_TOGETHER = 4
+# The most torn tiles are traced from the observer on.
+_FROM_THE_OBSERVER = 4
+# Tiles that are traced, or skipped, together: two, and twice as many of few rays.
+_FEW_RAYS = 256
 # A tile is traced exactly if the rms error there exceeds the tolerance by that factor, or as long as the tiles after it
 # would spend more than this share of the allowed mean square.
 _TORN, _SHARE = 1.5, 0.1
@@ -77,7 +79,7 @@ class TornTiles(eqx.Module):
 
     def mask(self, n_tiles: int, lens: int, n_planes: int) -> Bool[Array, "planes tiles"]:
         """On which planes which of all tiles are traced exactly."""
-        first = jnp.where(jnp.arange(self.tiles.shape[0]) < _TOGETHER, 0, lens + 1)
+        first = jnp.where(jnp.arange(self.tiles.shape[0]) < _FROM_THE_OBSERVER, 0, lens + 1)
         first = jnp.full(n_tiles, n_planes).at[self.tiles].set(jnp.where(self.needed, first, n_planes))
         return jnp.arange(n_planes)[:, None] >= first[None]
 
@@ -104,12 +106,13 @@ def trace_torn(scene: "Scene", halos: PackedHalos, torn: TornTiles, start: Rays,
         x and y in the source plane and in the lens plane, each (torn, rays), arcsec.
     """
     count, n_rays = start.x.shape
-    groups = -(-count // _TOGETHER)
-    first_plane = jnp.where(jnp.arange(groups) == 0, 0, scene.planes.lens_index + 1)
+    together = 4 if n_rays < _FEW_RAYS else 2
+    groups = -(-count // together)
+    first_plane = jnp.where(jnp.arange(groups) * together < _FROM_THE_OBSERVER, 0, scene.planes.lens_index + 1)
 
     def grouped(leaf: Array) -> Array:
-        short = ((0, groups * _TOGETHER - count), *((0, 0),) * (leaf.ndim - 1))
-        return jnp.pad(leaf, short).reshape(groups, _TOGETHER, *leaf.shape[1:])
+        short = ((0, groups * together - count), *((0, 0),) * (leaf.ndim - 1))
+        return jnp.pad(leaf, short).reshape(groups, together, *leaf.shape[1:])
 
     def fields(rays: Rays) -> tuple[Array, ...]:
         return rays.x, rays.y, rays.lens_x, rays.lens_y
@@ -123,6 +126,6 @@ def trace_torn(scene: "Scene", halos: PackedHalos, torn: TornTiles, start: Rays,
         rays, needed, first_plane = row
         return lax.cond(jnp.any(needed), trace, lambda rays, _: fields(rays), rays, first_plane)
 
-    rays = jax.tree.map(lambda a, b: jnp.concatenate([a[:_TOGETHER], b[_TOGETHER:]]), start, behind)
+    rays = jax.tree.map(lambda a, b: jnp.concatenate([a[:_FROM_THE_OBSERVER], b[_FROM_THE_OBSERVER:]]), start, behind)
     found = lax.map(jax.checkpoint(group), (jax.tree.map(grouped, rays), grouped(torn.needed), first_plane))
     return tuple(field.reshape(-1, n_rays)[:count] for field in found)
