@@ -28,6 +28,9 @@ from lensax.parameters.distribution import numpyro_rules
 
 __all__ = ["Evaluation", "Posterior"]
 
+Vector = Float[Array, " parameters"] | Float[np.ndarray, " parameters"]
+Start = Bool[Array, " coefficients"] | Bool[np.ndarray, " coefficients"] | None
+
 _DRAWS = 4096  # of each prior, for its median and its spread
 
 
@@ -135,9 +138,10 @@ class Posterior(eqx.Module):
                 raise ValueError(
                     f"theta: {name} must lie inside its prior {prior.describe()[name]}, got {np.asarray(value)}"
                 )
-        return (jnp.stack(parts, -1) - self.center) / self.scale
+        u = jnp.stack(parts, -1)
+        return (u - jnp.broadcast_to(self.center, u.shape)) / jnp.broadcast_to(self.scale, u.shape)
 
-    def log_density(self, z: Float[Array, " parameters"], start: Bool[Array, " n"] | None = None) -> Scalar:
+    def log_density(self, z: Vector, start: Start = None) -> Scalar:
         """ln P(z); minus infinity, with a gradient of zero, where the lens is refused.
 
         Args:
@@ -146,9 +150,7 @@ class Posterior(eqx.Module):
         """
         return _log_density(as_real(z), self, self._start(start))
 
-    def evaluate(
-        self, z: Float[Array, " parameters"], start: Bool[Array, " n"] | None = None, system: System | None = None
-    ) -> Evaluation:
+    def evaluate(self, z: Vector, start: Start = None, system: System | None = None) -> Evaluation:
         """ln P(z), its gradient and what comes with it; compiled once.
 
         Args:
@@ -159,7 +161,7 @@ class Posterior(eqx.Module):
         """
         return _evaluate(self, as_real(z), self._start(start), system)
 
-    def value_and_gradient(self, z: Float[Array, " parameters"]) -> tuple[Scalar, Float[Array, " parameters"]]:
+    def value_and_gradient(self, z: Vector) -> tuple[Scalar, Float[Array, " parameters"]]:
         """ln P(z) and its gradient; minus infinity and zeros where the lens is refused."""
         found = self.evaluate(z)
         return found.log_density, found.gradient
@@ -168,23 +170,23 @@ class Posterior(eqx.Module):
         """A start of which nothing is known stands for none: with and without, it is one program."""
         return jnp.zeros(self.n_coefficients, bool) if start is None else jnp.asarray(start, bool)
 
-    def system(self, z: Float[Array, " parameters"]) -> System:
+    def system(self, z: Vector) -> System:
         """The linear system at z."""
-        parts = self.model(self.constrain(z))
+        parts = self.model(self.constrain(as_real(z)))
         return system_of(parts.source, self.observation, parts.lens, parts.light)
 
-    def solution(self, theta: Mapping[str, Any], start: Bool[Array, " n"] | None = None) -> Reconstruction:
+    def solution(self, theta: Mapping[str, Any], start: Start = None) -> Reconstruction:
         """Source, light and residuals at `theta`.
 
         Raises:
             ValueError: a system without a unique solution; says which term is missing.
         """
         parts = _parts(self.model, {name: as_real(value) for name, value in theta.items()})
-        return reconstruction(parts.source, self.observation, parts.lens, parts.light, start)
+        return reconstruction(parts.source, self.observation, parts.lens, parts.light, self._start(start))
 
     def _transformed(self, z: Array) -> tuple[dict[str, Array], Array]:
         """theta, and the logarithm of the volume that z takes up in it."""
-        u = self.center + self.scale * z
+        u = jnp.broadcast_to(self.center, z.shape) + jnp.broadcast_to(self.scale, z.shape) * z
         theta, log_volume = {}, jnp.sum(jnp.log(self.scale))
         with numpyro_rules():
             for i, (name, law) in enumerate(self.model.prior.distributions.items()):
@@ -239,19 +241,19 @@ def _evaluate(posterior: Posterior, z: Array, start: Any, system: System | None)
 
 
 @eqx.filter_custom_vjp
-def _log_density(z: Array, posterior: Posterior, start: Any) -> Scalar:
+def _log_density(z: Any, posterior: Posterior, start: Any) -> Scalar:
     value, found = posterior._terms(z, start, None)
     return settle(value, found.good, ())[0]
 
 
 @_log_density.def_fwd
-def _log_density_forward(perturbed: Any, z: Array, posterior: Posterior, start: Any) -> tuple[Scalar, Array]:
+def _log_density_forward(perturbed: Any, z: Any, posterior: Posterior, start: Any) -> tuple[Scalar, Array]:
     found = _evaluate(posterior, z, start, None)
     return found.log_density, found.gradient
 
 
 @_log_density.def_bwd
 def _log_density_backward(
-    gradient: Array, bar: Scalar, perturbed: Any, z: Array, posterior: Posterior, start: Any
+    gradient: Array, bar: Scalar, perturbed: Any, z: Any, posterior: Posterior, start: Any
 ) -> Array:
     return bar * gradient

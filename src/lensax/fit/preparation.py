@@ -59,7 +59,7 @@ class SourceBox(eqx.Module):
         y = bottom + np.array([rows.min(), rows.max() + 1]) * scales[0] + np.array([-margin, margin])
         cell = max(float(self.cell), float(np.sqrt((x[1] - x[0]) * (y[1] - y[0]) / self.most)))
         shape = tuple(max(self.degree + 2, round((b - a) / cell)) for a, b in (y, x))
-        return UniformMesh(shape, (x[0], x[1], y[0], y[1]), self.degree)
+        return UniformMesh(shape=shape, extent=tuple(float(edge) for edge in (*x, *y)), degree=self.degree)
 
 
 def brightness_of(found: Reconstruction, mesh: UniformMesh, smooth: float | int = 1.5) -> BrightnessMap:

@@ -151,8 +151,10 @@ def fit_in_stages(
         if plan.noise:
             run("all", model, [stage.maximum.theta])
         return stages
-    mesh = _mesh(model, stage.found)
     for number in range(plan.passes):
+        mesh = _mesh(model, stage.found)
+        if number and plan.noise:  # the misfit of the pass before has inflated it
+            dataset, noise = noise_of(dataset, stage.found, plan.correlated)
         filled = _filled(model, mesh, stage.found)
         theta = {name: stage.maximum.theta.get(name) for name in filled.prior.names}
         known = {name: value for name, value in theta.items() if value is not None}
@@ -196,8 +198,9 @@ def _amplitude(model: FitModel) -> Ingredient | None:
     if not isinstance(regularization, Ingredient):
         return None
     amplitude = regularization.parts.get("amplitude")
-    waits = isinstance(amplitude, Ingredient) and amplitude.profile is BrightnessAmplitude
-    return amplitude if waits and "brightness" not in amplitude.parts else None
+    if not isinstance(amplitude, Ingredient) or amplitude.profile is not BrightnessAmplitude:
+        return None
+    return None if "brightness" in amplitude.parts else amplitude
 
 
 def is_open(model: FitModel) -> bool:
