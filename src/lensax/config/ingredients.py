@@ -10,6 +10,7 @@ from lensax._types import as_real
 from lensax.config.document import KeyPath
 from lensax.config.section import Choice, Linked, Made
 from lensax.config.values import Value
+from lensax.parameters.distribution import N_DRAWS
 from lensax.recipe import Ingredient
 
 if TYPE_CHECKING:
@@ -17,8 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ingredient", "ingredients", "try_ingredients"]
 
-N_DRAWS = 1024  # of the prior; the parts are tried with their lowest and highest values
-N_TRIALS = 32  # and with so many of the draws
+N_TRIALS = 32  # draws with which the parts are tried, besides the lowest and highest values
 
 
 def ingredients(
@@ -101,8 +101,7 @@ def _trials(configuration: "BaseConfiguration", everywhere: bool) -> Iterator[di
     """Values of every parameter: the lowest that are drawn of all, the highest, and some draws; or the medians."""
     parameters = configuration.parameters
     prior = parameters.prior
-    sample = jax.jit(lambda key: prior.sample(key, (N_DRAWS,)))
-    draws = {name: np.asarray(draw) for name, draw in sample(jax.random.key(0)).items()}
+    draws = {name: np.asarray(draw) for name, draw in prior.sample(jax.random.key(0), (N_DRAWS,)).items()}
     if everywhere:
         theta = {name: np.concatenate([[draw.min(), draw.max()], draw[:N_TRIALS]]) for name, draw in draws.items()}
     else:

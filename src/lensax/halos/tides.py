@@ -149,7 +149,7 @@ class BoundMassTides(Tides):
         # m(inf) of the truncated NFW halo; below tau = 0.02 its closed form cancels to its leading terms.
         mass = tau**2 / (1 + tau**2) ** 2 * ((tau**2 - 1) * log_tau + np.pi * tau - (tau**2 + 1))
         found = np.interp(np.linspace(*_LOG_MASS_ENDS, _NODES), np.log(mass), log_tau)
-        ages = cosmology.age(as_real(np.linspace(*_AGE_ENDS, _NODES)))
+        ages = eqx.filter_jit(FlatLambdaCDM.age)(cosmology, as_real(np.linspace(*_AGE_ENDS, _NODES)))
         ends = tuple((float(axis[0]), float(axis[-1])) for axis in axes)
         return cls(as_real(table["a"]), as_real(table["b"]), as_real(found), ages, ends)
 

@@ -5,6 +5,7 @@ NumPyro is imported inside the functions: it takes longer to import than a small
 
 import contextlib
 import difflib
+import functools
 import inspect
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,8 +17,9 @@ import numpy as np
 
 from lensax._types import as_real
 
-__all__ = ["build", "check", "describe", "numpyro_rules", "quantile", "support"]
+__all__ = ["N_DRAWS", "build", "check", "describe", "numpyro_rules", "quantile", "sample", "support"]
 
+N_DRAWS = 1024  # with which a prior is tried
 LARGEST = 1e30  # no quantile is looked for beyond it
 COMMON = (
     "Uniform",
@@ -103,17 +105,24 @@ def check(distribution: Any, label: str) -> None:
         raise ValueError(f"{label} has no support: its lower end {low:g} is not below its upper end {high:g}")
     try:
         with numpyro_rules():
-            finite = all(np.isfinite(values).all() for values in _probe(distribution))
+            draws = sample(distribution, jax.random.key(0), (N_DRAWS,))
+            finite = all(np.isfinite(values).all() for values in (draws, _log_prob(distribution, draws)))
     except NotImplementedError:
         raise ValueError(f"{label}: cannot be sampled, so it cannot be a prior") from None
     if not finite:
         raise ValueError(f"{label} has no support: its draws or their densities are not finite")
 
 
-@jax.jit  # one program for each kind of distribution, instead of one for each operation in it
-def _probe(distribution: Any) -> tuple[Any, Any]:
-    draws = distribution.sample(jax.random.key(0), (32,))
-    return draws, distribution.log_prob(draws)
+# One program for each kind of distribution, instead of one for each operation in it.
+@functools.partial(jax.jit, static_argnames="shape")
+def sample(distribution: Any, key: Any, shape: tuple[int, ...]) -> Any:
+    """Draws of this shape; within `numpyro_rules`."""
+    return distribution.sample(key, shape)
+
+
+@jax.jit
+def _log_prob(distribution: Any, values: Any) -> Any:
+    return distribution.log_prob(values)
 
 
 def support(distribution: Any) -> tuple[float, float]:

@@ -50,7 +50,10 @@ class Prior(eqx.Module):
         Every name has a key of its own, so that adding or removing a parameter changes no other's draws.
         """
         with distributions.numpyro_rules():
-            return {name: as_real(law.sample(_key(key, name), shape)) for name, law in zip(self.names, self.laws)}
+            return {
+                name: as_real(distributions.sample(law, _key(key, name), shape))
+                for name, law in zip(self.names, self.laws)
+            }
 
     def log_prob(self, theta: Mapping[str, Any]) -> Float[Array, "..."]:
         """Logarithm of the prior density; minus infinity outside the support, where its gradient is zero."""
