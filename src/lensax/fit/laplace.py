@@ -15,7 +15,7 @@ import numpy as np
 from lensax._types import Array, Float, PRNGKeyArray
 from lensax.fit.posterior import Posterior
 
-__all__ = ["Laplace", "laplace"]
+__all__ = ["Laplace", "invert", "laplace"]
 
 _FIRST_STEP = 1e-4  # of z
 _SHARE = 0.3  # of a deviation: the final step
@@ -104,11 +104,12 @@ def laplace(posterior: Posterior, z: Any, free: Any = None, progress: Progress |
     widths = [min(1.0, max(-column(i, _FIRST_STEP)[i], _SMALLEST_CURVATURE) ** -0.5) for i in range(n)]
     hessian = np.array([column(i, _SHARE * widths[i]) for i in range(n)])
     hessian = 0.5 * (hessian + hessian.T)
-    covariance, raised = _inverse(-hessian)
+    covariance, raised = invert(-hessian)
     return Laplace(posterior, z, covariance, hessian, top, raised)
 
 
-def _inverse(precision: np.ndarray) -> tuple[np.ndarray, int]:
+def invert(precision: np.ndarray) -> tuple[np.ndarray, int]:
+    """The covariance of a precision matrix whose eigenvalues are raised to the floor, and how many were."""
     values, vectors = np.linalg.eigh(precision)
     low = values < _SMALLEST_CURVATURE
     return (vectors / np.where(low, _SMALLEST_CURVATURE, values)) @ vectors.T, int(low.sum())

@@ -18,7 +18,7 @@ _REFUSED = 1e4
 # Width of the posterior over that of the prior when nothing is known: L-BFGS-B begins with a step of this size.
 _CAUTION = 0.1
 # Change of the log density, in nats, below which the search has ended.
-_TOLERANCE = 1e-3
+_TOLERANCE = 1e-4
 
 Progress = Callable[[int, int, float], None]
 

@@ -212,16 +212,15 @@ class _Report:
     """Counts the steps of all chains."""
 
     def __init__(self, chains: list[_Chain], progress: Progress | None) -> None:
-        self.chains, self.progress = chains, progress
+        self.done, self.progress = sum(chain.count for chain in chains), progress
         self.lock, self.stopped = threading.Lock(), threading.Event()
 
     def __call__(self, state: Any) -> None:
-        if self.progress is None:
-            return
         with self.lock:
-            done = sum(chain.count for chain in self.chains)
-            text = f"{int(state.num_steps)} leaps, acceptance {float(state.mean_accept_prob):.2f}"
-            self.progress(done, text)
+            self.done += 1
+            if self.progress is not None and not self.stopped.is_set():
+                text = f"{int(state.num_steps)} leaps, acceptance {float(state.mean_accept_prob):.2f}"
+                self.progress(self.done, text)
 
 
 def _mark(posterior: Posterior, about: Laplace, settings: Any) -> str:
