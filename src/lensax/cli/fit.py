@@ -168,15 +168,22 @@ def draw(found: "Found", images: Any, gaussian: dict[str, Any], folder: Path, na
 
 
 def say_table(rows: Any) -> None:
-    """The summary as a table on the screen."""
-    shown = [c for c in ("maximum", "laplace_deviation", "median", "q16", "q84", "r_hat", "effective_draws", "truth")
-             if c in rows.colnames]  # fmt: skip
-    heads = {"laplace_deviation": "± (Laplace)", "q16": "16%", "q84": "84%", "r_hat": "R-hat", "effective_draws": "ESS"}
+    """The summary as a table on the screen: what of it fits there."""
+    heads = {
+        "maximum": "maximum",
+        "laplace_deviation": "± (Laplace)",
+        "median": "median",
+        "deviation": "±",
+        "r_hat": "R-hat",
+        "effective_draws": "ESS",
+        "truth": "truth",
+    }
+    shown = [column for column in heads if column in rows.colnames]
     names = set(rows["parameter"])
     other = [row for row in rows if row["prior"].removeprefix("= ") not in names]  # not again under a second name
-    lines = [(row["parameter"], row["unit"], *(_number(row[column]) for column in shown)) for row in other]
-    columns = ("parameter", "unit", *(heads.get(column, column) for column in shown))
-    table(columns, lines, right=columns[2:])
+    lines = [(row["parameter"], *(_number(row[column]) for column in shown)) for row in other]
+    columns = ("parameter", *(heads[column] for column in shown))
+    table(columns, lines, right=columns[1:])
 
 
 def _number(value: Any) -> str:

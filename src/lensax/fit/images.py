@@ -4,14 +4,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lensax.cosmology import Planck15
+from lensax._types import Array
 from lensax.instrument import Grid, Imaging
+from lensax.inversion.trace import trace_rays
 from lensax.mass import MassProfile
-from lensax.raytrace import Planes, caustics, critical_curves
-from lensax.scene import Scene
 
 __all__ = ["FitImages", "fit_images"]
 
@@ -99,8 +100,7 @@ def fit_images(dataset: Imaging, lens: Any, solution: Any) -> FitImages:
         lens: mass profiles of one plane, or a `Scene`.
         solution: a `Reconstruction`, or what has its images, its `extent` and its `source_image`.
     """
-    scene = lens if isinstance(lens, Scene) else _scene((lens,) if isinstance(lens, MassProfile) else tuple(lens))
-    curves = critical_curves(scene, Grid(dataset.shape, dataset.pixel_scale, CURVES_OVER_SAMPLE))
+    curves, folds = _curves((lens,) if isinstance(lens, MassProfile) else lens, dataset)
     shape, extent = _square_pixels(solution.extent, dataset.pixel_scale / SOURCE_OVER_SAMPLE)
     mask = np.asarray(dataset.mask)
     left, right, bottom, top = (float(edge) for edge in dataset.grid.extent)
@@ -116,16 +116,50 @@ def fit_images(dataset: Imaging, lens: Any, solution: Any) -> FitImages:
         source_deviation=np.asarray(solution.source_image(shape, extent, deviation=True)),
         source_extent=extent,
         critical_curves=curves,
-        caustics=caustics(scene, curves),
+        caustics=folds,
         chi_squared=float(solution.chi_squared),
         log_evidence=float(solution.log_evidence),
         n_effective=float(solution.n_effective),
     )
 
 
-def _scene(lens: tuple[MassProfile, ...]) -> Scene:
-    """A scene of one plane; deflections are scaled to the source, so that redshifts do not matter."""
-    return Scene(Planes(jnp.asarray([0.5]), 0.5, 1.5, Planck15), lens)
+def _curves(lens: Any, dataset: Imaging) -> tuple[Curves, Curves]:
+    """Critical curves and caustics: pieces, each x and y in arcsec."""
+    from contourpy import contour_generator
+
+    grid = Grid(dataset.shape, dataset.pixel_scale, CURVES_OVER_SAMPLE)
+    axes = [np.asarray(axis, np.float64) for axis in grid.axes(CURVES_OVER_SAMPLE)]
+    determinant = np.asarray(_determinant(lens, *(jnp.asarray(axis) for axis in np.meshgrid(*axes))))
+    lines: list[Any] = list(contour_generator(axes[0], axes[1], determinant).lines(0.0))
+    if not lines:
+        return [], []
+    points = np.concatenate(lines)
+    # Filled up to a round number, so that one compiled program serves most lenses.
+    filled = np.concatenate([points, np.zeros((-len(points) % 1024, 2))])
+    traced = np.stack([np.asarray(axis) for axis in _source_position(lens, *jnp.asarray(filled.T))], -1)
+    ends = np.cumsum([len(line) for line in lines])[:-1]
+    pieces = np.split(traced[: len(points)], ends)
+    return [(line[:, 0], line[:, 1]) for line in lines], [(piece[:, 0], piece[:, 1]) for piece in pieces]
+
+
+@eqx.filter_jit
+def _source_position(lens: Any, x: Array, y: Array) -> tuple[Array, Array]:
+    rays = trace_rays(lens, x, y)
+    return rays.source_x, rays.source_y
+
+
+@eqx.filter_jit
+def _determinant(lens: Any, x: Array, y: Array) -> Array:
+    """Of the Jacobian of the lens map, by two forward derivatives: the rays do not interact."""
+    one, zero = jnp.ones_like(x), jnp.zeros_like(x)
+
+    def position(x: Array, y: Array) -> tuple[Array, Array]:
+        rays = trace_rays(lens, x, y)
+        return rays.source_x, rays.source_y
+
+    _, (a_xx, a_yx) = jax.jvp(position, (x, y), (one, zero))
+    _, (a_xy, a_yy) = jax.jvp(position, (x, y), (zero, one))
+    return a_xx * a_yy - a_xy * a_yx
 
 
 def _square_pixels(extent: Sequence[Any], size: float) -> tuple[tuple[int, int], Extent]:

@@ -225,7 +225,9 @@ def _laplace(stage: Stage, folder: FitFolder, watcher: Watcher, seconds: dict[st
         return Laplace(stage.posterior, **numbers, log_density=stored["log_density"], raised=stored["raised"])
     begin = time.monotonic()
     watcher.begin("error bars", 4 * len(stage.maximum.z), "gradients")
-    found = laplace(stage.posterior, stage.maximum.z, stage.maximum.free, lambda count, _: watcher.at(count))
+    found = laplace(
+        stage.posterior, stage.maximum.z, jnp.asarray(stage.maximum.free), lambda count, _: watcher.at(count)
+    )
     seconds["error bars"] = time.monotonic() - begin
     numbers = {name: getattr(found, name).tolist() for name in arrays}
     more = {"log_density": float(found.log_density), "raised": found.raised, "seconds": seconds["error bars"]}
