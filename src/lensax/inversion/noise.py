@@ -19,7 +19,7 @@ import numpy as np
 
 from lensax._types import Array, Float, Scalar, as_real, concrete
 
-__all__ = ["CorrelatedNoise", "IndependentNoise", "Noise", "Whitener", "whiten"]
+__all__ = ["CorrelatedNoise", "IndependentNoise", "Noise", "Whitener", "whiten", "whitening_matrix"]
 
 PREDECESSORS = np.array([(y, x) for y in (-2, -1, 0) for x in range(-2, 3) if y < 0 or x < 0])
 """Offsets (rows, columns) of the pixels that one is conditioned on."""
@@ -47,6 +47,23 @@ def whiten(
         for (y, x), b in zip(PREDECESSORS.tolist(), coefficients):
             white = white - b[None] * scaled[:, top + y : top + y + rows, left + x : left + x + columns]
     return white * last[None]
+
+
+def whitening_matrix(
+    inverse: Float[Array, "rows columns"],
+    last: Float[Array, "inner_rows inner_columns"],
+    coefficients: Float[Array, "12 inner_rows inner_columns"],
+) -> Float[Array, "pixels inner_pixels"]:
+    """`whiten` of a region as a matrix, for images that are rows of pixels (arguments: `whiten`)."""
+    rows, columns = inverse.shape
+    top, left = rows - last.shape[0], (columns - last.shape[1]) // 2
+    y, x = np.indices(last.shape)
+    offsets = np.concatenate([[[0, 0]], PREDECESSORS])
+    seen = (top + y + offsets[:, :1, None]) * columns + left + x + offsets[:, 1:, None]
+    weights = jnp.concatenate([jnp.ones_like(last)[None], -coefficients]) * last[None]
+    weights = weights.reshape(len(offsets), last.size) * inverse.ravel()[seen.reshape(len(offsets), -1)]
+    own = np.broadcast_to(np.arange(last.size), (len(offsets), last.size))
+    return jnp.zeros((rows * columns, last.size), last.dtype).at[seen.reshape(len(offsets), -1), own].set(weights)
 
 
 class Whitener(eqx.Module):

@@ -23,7 +23,7 @@ from lensax._types import Array
 from lensax.instrument.convolution import pixel_weights
 from lensax.instrument.kernel import Kernel
 from lensax.inversion.frame import Frame
-from lensax.inversion.noise import Whitener, whiten
+from lensax.inversion.noise import Whitener, whiten, whitening_matrix
 from lensax.inversion.taps import Taps
 
 __all__ = ["NormalEquations", "normal_equations"]
@@ -134,9 +134,7 @@ def _observe(layout: _Layout, mapping: Array, blur: Array, pixels: _Pixels) -> A
     if pixels.coefficients is None:
         return whiten(blurred.astype(pixels.last.dtype), *pixels).reshape(k, -1)
     # A pixel and its twelve predecessors: one product is faster than twelve shifted sums, above all on the way back.
-    rows, columns = layout.output
-    every = jnp.eye(rows * columns, dtype=pixels.last.dtype).reshape(-1, rows, columns)
-    matrix = whiten(every, *pixels).reshape(rows * columns, -1).astype(blurred.dtype)
+    matrix = whitening_matrix(pixels.inverse, pixels.last, pixels.coefficients).astype(blurred.dtype)
     return (blurred.reshape(k, -1) @ matrix).astype(pixels.last.dtype)
 
 
