@@ -10,12 +10,13 @@
     Simulator                  Scene, key -> image
     Prior, ForwardModel        theta, key -> image
     inversion                  image -> source, and the evidence of a lens
+    fit                        image -> posterior of lens, light and source
     Campaign                   the reader of a store of images
 """
 
 from typing import Any
 
-from lensax import cosmology, halos, inversion, light, mass, raytrace
+from lensax import cosmology, fit, halos, inversion, light, mass, raytrace
 from lensax.instrument import AdaptiveOverSample, Grid, Imaging, Instrument, Mask, psf
 from lensax.parameters import Prior
 from lensax.scene import Scene
@@ -36,6 +37,7 @@ __all__ = [
     "Scene",
     "Simulator",
     "cosmology",
+    "fit",
     "halos",
     "inversion",
     "light",

@@ -6,7 +6,8 @@ from lensax.fit.model import FitModel, Parts
 from lensax.fit.positions import Positions
 from lensax.fit.posterior import Evaluation, Posterior
 from lensax.fit.preparation import SourceBox, brightness_of, noise_of
-from lensax.fit.stages import Plan, Stage, fit_in_stages
+from lensax.fit.sample import Samples, sample
+from lensax.fit.stages import Memory, Plan, Stage, fit_in_stages
 
 __all__ = [
     "Evaluation",
@@ -14,10 +15,12 @@ __all__ = [
     "History",
     "Laplace",
     "Maximum",
+    "Memory",
     "Parts",
     "Plan",
     "Positions",
     "Posterior",
+    "Samples",
     "SourceBox",
     "Stage",
     "brightness_of",
@@ -25,5 +28,6 @@ __all__ = [
     "laplace",
     "maximize",
     "noise_of",
+    "sample",
     "starting_points",
 ]
