@@ -52,7 +52,7 @@ def linear_light(light: Any) -> tuple[LightBasis, ...]:
     """
     if light is None:
         return ()
-    parts = (light,) if isinstance(light, (LightBasis, LightProfile)) else tuple(light)
+    parts = tuple(light) if isinstance(light, (list, tuple)) else (light,)
     for index, part in enumerate(parts):
         if not isinstance(part, (LightBasis, LightProfile)):
             raise TypeError(f"light[{index}]: expected a LightBasis or a light profile, found {type(part).__name__}")
