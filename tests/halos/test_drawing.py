@@ -117,10 +117,28 @@ def test_slots_hold_the_upper_end_of_the_prior(line_of_sight, planes):
     wider = model.sized(planes, {name: (0.0, 2.0)})
     fullest = np.asarray(model.expected(planes, {name: 2.0}))
     sf = stats.poisson.sf
-    share = 1e-9 / 3  # of the planes, of all halos together, and of the subhalos
+    share = 1e-9 / 4  # of the planes, of their field halos, of all halos together, and of the subhalos
     assert sf(wider.n_slots, fullest).sum() < share < sf(wider.n_slots - 1, fullest).sum()
     assert sf(wider.n_halos, fullest.sum()) < share < sf(wider.n_halos - 1, fullest.sum())
     assert wider.overflow_probability < 1e-9
+
+
+def test_slots_for_field_halos_do_not_grow_with_the_subhalos(line_of_sight, subhalos, planes, draw):
+    field = line_of_sight((8.0, 10.0))
+    model = halos.Population(Planck15, halos.CDM(), field, subhalos((8.0, 10.0), mean_number=jnp.array(300.0)))
+    sized, alone = model.sized(planes), halos.Population(Planck15, halos.CDM(), field).sized(planes)
+    assert sized.n_slots > 300
+    assert alone.n_field <= sized.n_field < alone.n_field + 5
+    found, expected = draw(sized, 3, planes), draw(alone, 3, planes)
+    assert not found.overflow
+    filled = np.asarray(expected.halos.kappa_s) > 0
+    width = filled.shape[1]
+    for leaf in ("kappa_s", "center_x", "scale_radius"):
+        both = (np.asarray(getattr(one.halos, leaf))[:, :width][filled] for one in (found, expected))
+        np.testing.assert_array_equal(*both)
+    # Room for half of the field halos is not enough, and does not pass in silence.
+    short = dataclasses.replace(sized, n_field=int(expected.counts.max()) - 1)
+    assert draw(short, 3, planes).overflow
 
 
 def test_what_makes_no_population_is_refused(line_of_sight, subhalos, planes):

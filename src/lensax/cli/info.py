@@ -107,7 +107,7 @@ def population_rows(model: Any, numbers: Any) -> list[tuple[str, str]]:
     population, n_planes = model.recipe.population, len(numbers)
     slots = f"{population.n_slots} on each plane, {population.n_halos} on all together"
     if population.subhalos is not None:
-        slots += f", of which {population.n_subhalos} at most for subhalos"
+        slots += f", at most {population.field_slots} for field halos and {population.n_subhalos} for subhalos"
     chance = f"{population.overflow_probability:.1e} that a draw needs more, where the prior has most halos"
     reserved = population.n_slots * n_planes
     width, skip_empty = halos_in_a_block(model, n_planes), jax.default_backend() == "cpu"

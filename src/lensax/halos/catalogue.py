@@ -232,6 +232,16 @@ def with_empty(halos: Halo | MixedHalos, filled: Bool[Array, "*slots"]) -> Any:
     return type(halos)(**{name: jnp.where(filled, getattr(halos, name), EMPTY_SLOT[name]) for name in names})
 
 
+def with_slots(halos: Halo | MixedHalos, n_slots: int) -> Any:
+    """The halos (n_planes, fewer slots) with empty slots behind them."""
+
+    def longer(name: str) -> Array:
+        leaf = getattr(halos, name)
+        return jnp.pad(leaf, ((0, 0), (0, n_slots - leaf.shape[1])), constant_values=EMPTY_SLOT[name])
+
+    return type(halos)(**{field.name: longer(field.name) for field in dataclasses.fields(halos)})
+
+
 def _filled(leaves: Mapping[str, Any], n_planes: int, n_slots: int) -> Halo | MixedHalos:
     kind = MixedHalos if "family" in leaves else Halo
     shape, names = (n_planes, n_slots), [field.name for field in dataclasses.fields(kind)]

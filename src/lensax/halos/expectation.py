@@ -86,12 +86,12 @@ def drawn_halos(
     population, lenses = population._prepared(planes, values)
     key_los, key_sub = jax.random.split(key)
     los, sub = population.line_of_sight, population.subhalos
-    cosmology, dark_matter, n_slots = population.cosmology, population.dark_matter, population.n_slots
+    cosmology, dark_matter = population.cosmology, population.dark_matter
     field = subhalos = None
     if los is not None:
-        field = los.drawn(key_los, planes, lenses, cosmology, dark_matter, n_slots)
+        field = los.drawn(key_los, planes, lenses, cosmology, dark_matter, population.field_slots)
     if sub is not None:
-        slots = min(n_slots, population.n_subhalos)
+        slots = min(population.n_slots, population.n_subhalos)
         subhalos = sub.drawn(key_sub, lenses.at(planes.lens_index), cosmology, dark_matter, slots)
     return field, subhalos
 

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from lensax._types import Array, Float, Int, PRNGKeyArray, Scalar, cast
 from lensax.cosmology import FlatLambdaCDM
 from lensax.halos import rendering, slots
-from lensax.halos.catalogue import HaloCatalogue, alike, with_empty
+from lensax.halos.catalogue import HaloCatalogue, alike, with_empty, with_slots
 from lensax.halos.dark_matter import DarkMatter
 from lensax.halos.envelopes import enveloped
 from lensax.halos.free import parameter_paths, replace
@@ -42,6 +42,8 @@ class Population(eqx.Module):
         line_of_sight: field halos, or None.
         subhalos: subhalos, or None.
         n_slots: slots per plane of the catalogues (`sized` chooses it).
+        n_field: slots per plane that field halos can fill, which few planes but that of the lens share with others
+            (`sized` chooses it); 0 for all of them.
         n_subhalos: the most subhalos that can be drawn (`sized` chooses it).
         n_halos: the most halos on all planes together (`sized` chooses it); 0 for as many as there are slots.
         overflow_probability: of more halos on some plane than slots, at the worst values of the parameters.
@@ -52,9 +54,15 @@ class Population(eqx.Module):
     line_of_sight: LineOfSight | None = None
     subhalos: Subhalos | None = None
     n_slots: int = eqx.field(static=True, default=0)
+    n_field: int = eqx.field(static=True, default=0)
     n_subhalos: int = eqx.field(static=True, default=1000)
     n_halos: int = eqx.field(static=True, default=0)
     overflow_probability: float = eqx.field(static=True, default=1.0)
+
+    @property
+    def field_slots(self) -> int:
+        """Slots per plane that field halos can fill."""
+        return min(self.n_field or self.n_slots, self.n_slots)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -130,9 +138,11 @@ class Population(eqx.Module):
             halos = cast(HaloCatalogue.empty(n_planes, n_slots).halos, lenses.redshift.dtype)
             counts, sheets = jnp.zeros(n_planes, jnp.int32), jnp.zeros_like(lenses.redshift)
         else:
+            n_field = self.field_slots
             halos, counts, sheets, wrong = population.line_of_sight.draw(
-                key_los, planes, lenses, self.cosmology, dark_matter, n_slots
+                key_los, planes, lenses, self.cosmology, dark_matter, n_field
             )
+            halos, wrong = with_slots(halos, n_slots), wrong | jnp.any(counts > n_field)
         if population.subhalos is not None:
             i = planes.lens_index
             more, number, sheet, too_low = population.subhalos.draw(
@@ -181,6 +191,7 @@ class Population(eqx.Module):
         return dataclasses.replace(
             population,
             n_slots=found.on_a_plane,
+            n_field=found.for_field_halos,
             n_subhalos=found.for_subhalos,
             n_halos=found.together,
             overflow_probability=found.overflow_probability,
@@ -189,23 +200,27 @@ class Population(eqx.Module):
     def enlarged(self) -> "Population":
         """The population with twice the slots; the halos of a key that fitted before are the same."""
         return dataclasses.replace(
-            self, n_slots=2 * self.n_slots, n_subhalos=2 * self.n_subhalos, n_halos=2 * self.n_halos
+            self,
+            n_slots=2 * self.n_slots,
+            n_field=2 * self.n_field,
+            n_subhalos=2 * self.n_subhalos,
+            n_halos=2 * self.n_halos,
         )
 
     def slots_used(self, planes: "Planes", values: Mapping[str, Any] | None = None) -> Float[Array, " entries"]:
-        """Mean number of slots that a draw fills on each plane, then of those for subhalos: more than there are halos
-        where they are drawn from an envelope."""
+        """Mean number of slots that a draw fills on each plane, of those for field halos on the plane that has most of
+        them, and of those for subhalos: more than there are halos where they are drawn from an envelope."""
         population, lenses = self._prepared(planes, values)
-        used = jnp.zeros(planes.n_planes + 1, lenses.redshift.dtype)
+        field, number = jnp.zeros_like(lenses.redshift), jnp.zeros_like(lenses.redshift[0])
         los, sub = population.line_of_sight, population.subhalos
         if los is not None:
             field = los.expected(planes, self.cosmology, population.dark_matter)
-            used = used.at[:-1].add(field if los.envelope is None else los.envelope.drawn()[1])
+            field = field if los.envelope is None else los.envelope.drawn()[1]
         if sub is not None:
             number = sub.expected(lenses.at(planes.lens_index), population.dark_matter)
             number = number if sub.envelope is None else sub.envelope.drawn()[1][0]
-            used = used.at[planes.lens_index].add(number).at[-1].add(number)
-        return used
+        every = field.at[planes.lens_index].add(number)
+        return jnp.concatenate([every, jnp.max(field)[None], number[None]])
 
 
 def _append(row: Array, count: Int[Array, ""], new: Array) -> Array:

@@ -20,9 +20,11 @@ _SWEEPS = 4
 
 
 class Slots(NamedTuple):
-    """Slots on each plane, for subhalos, and on all planes together; the probability that one of them does not do."""
+    """Slots on each plane, of these for field halos, for subhalos, and on all planes together; the probability that one
+    of them does not do."""
 
     on_a_plane: int
+    for_field_halos: int
     for_subhalos: int
     together: int
     overflow_probability: float
@@ -61,25 +63,26 @@ def needed(
     fullest = _largest(counts, bounds)
     if not np.isfinite(fullest).all():
         raise ValueError("the expected number of halos is not finite at the upper end of the prior")
-    planes_count = len(fullest) - 1
-    share = probability / 3  # a third for the planes, one for all of them together, one for the subhalos
-    n_slots = max(1, int(poisson.isf(share, fullest[:-1].max())))
-    while poisson.sf(n_slots, fullest[:-1]).sum() > share:
+    every, field, subhalos = fullest[:-2], fullest[-2], fullest[-1]
+    share = probability / 4  # a quarter for the planes, their field halos, all of them together, and the subhalos
+    n_slots = max(1, int(poisson.isf(share, every.max())))
+    while poisson.sf(n_slots, every).sum() > share:
         n_slots += 1
-    n_subhalos = max(1, int(poisson.isf(share, fullest[-1])))
-    most = max(1, int(poisson.isf(share, fullest[:-1].sum())))
+    n_field = max(1, int(poisson.isf(share / len(every), field)))
+    n_subhalos = max(1, int(poisson.isf(share, subhalos)))
+    most = max(1, int(poisson.isf(share, every.sum())))
     check_memory(
-        {f"{planes_count} planes of {n_slots} slots": universe_bytes(n_slots, planes_count)},
-        f"one universe of this population, with up to {fullest[:-1].sum():.3g} halos,",
+        {f"{len(every)} planes of {n_slots} slots": universe_bytes(n_slots, len(every))},
+        f"one universe of this population, with up to {every.sum():.3g} halos,",
         ADVICE,
     )
-    overflow = poisson.sf(n_slots, fullest[:-1]).sum() + poisson.sf(n_subhalos, fullest[-1])
-    overflow = overflow + poisson.sf(most, fullest[:-1].sum())
-    return Slots(n_slots, n_subhalos, most, float(overflow))
+    overflow = poisson.sf(n_slots, every).sum() + len(every) * poisson.sf(n_field, field)
+    overflow = overflow + poisson.sf(n_subhalos, subhalos) + poisson.sf(most, every.sum())
+    return Slots(n_slots, min(n_field, n_slots), n_subhalos, most, float(overflow))
 
 
 def _largest(counts: Callable[[Mapping[str, float]], np.ndarray], bounds: Mapping[str, Sequence[float]]) -> np.ndarray:
-    """The largest expected number of every plane, and of subhalos, over the box of bounds."""
+    """The largest of every expected number over the box of bounds."""
     starts = [{name: float(ends[side]) for name, ends in bounds.items()} for side in (0, 1)]
     largest = np.maximum(counts(starts[0]), counts(starts[1]))
     for entry in range(len(largest)):
