@@ -6,7 +6,7 @@
     python benchmarks/lattice.py profile --halos 1000 --over-sample 4   # where the time goes
     python benchmarks/lattice.py speed                      # milliseconds, side by side with the exact tracer
 
-Prints a table and writes it as JSON to benchmarks/results/. The lattice runs in float32, the exact tracer in float64.
+Prints a table and adds it to those in benchmarks/results/. The lattice runs in float32, the exact tracer in float64.
 """
 
 import argparse
@@ -90,6 +90,11 @@ def slots_for(count: int) -> int:
     return int(mean + 7 * np.sqrt(mean) + 8)
 
 
+def population(config: str | None) -> str:
+    """What the tables call the scenes."""
+    return "random" if config is None else Path(config).stem
+
+
 def scenes_of(config: str | None, count: int, scenes: int) -> Iterator[lx.Scene]:
     """Random scenes of this script, or of a configuration."""
     if config is None:
@@ -143,7 +148,7 @@ def accuracy(options: argparse.Namespace) -> list[dict[str, Any]]:
             ratio = column["estimate"] / column["rms"]
             rows.append(
                 {
-                    "config": options.config,
+                    "population": population(options.config),
                     "halos": float(np.median(column["halos"])),
                     "over_sample": factor,
                     "tolerance": options.tolerance,
@@ -222,7 +227,8 @@ def gradients(options: argparse.Namespace) -> list[dict[str, Any]]:
                 function = gradient(Lattice(tolerance=tolerance))
                 found = [gradient_distances(function(a), b, a) for a, b in zip(scenes, truths)]
                 column = {name: [row[name] for row in found] for name in names}
-                row = {"halos": count, "over_sample": factor, "tolerance": tolerance, "scenes": len(scenes)}
+                row = {"population": population(options.config), "halos": count, "over_sample": factor}
+                row |= {"tolerance": tolerance, "scenes": len(scenes)}
                 for name in names:
                     row[name], row[f"{name}_max"] = float(np.median(column[name])), float(np.max(column[name]))
                 rows.append(row)
@@ -364,6 +370,51 @@ def profile_table(rows: list[dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
+def accuracy_table(rows: list[dict[str, Any]]) -> str:
+    """Markdown."""
+    lines = [
+        "| population | halos | over-sampling | scenes | rms, median | rms, largest | worst bright ray | "
+        "estimate / rms, smallest | median | scenes bounded |",
+        "|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|",
+    ]
+    for row in rows:
+        lines.append(
+            f"| {row['population']} | {row['halos']:.0f} | {row['over_sample']} | {row['scenes']} | "
+            f"{row['rms_median']:.1e} | {row['rms_max']:.1e} | {row['bright_max']:.1e} | {row['ratio_min']:.2f} | "
+            f"{row['ratio_median']:.2f} | {100 * row['bounded']:.1f}% |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def gradients_table(rows: list[dict[str, Any]]) -> str:
+    """Markdown; medians and, in brackets, the largest over the scenes."""
+    names = ("macro", "mass", "position", "mass_cosine", "position_cosine")
+    lines = [
+        "| population | halos | over-sampling | tolerance | scenes | macro model | masses | positions | "
+        "1 - cosine, masses | 1 - cosine, positions |",
+        "|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|",
+    ]
+    for row in rows:
+        values = " | ".join(f"{row[name]:.1e} ({row[f'{name}_max']:.1e})" for name in names)
+        lines.append(
+            f"| {row['population']} | {row['halos']} | {row['over_sample']} | {row['tolerance']:.0e} | {row['scenes']} "
+            f"| {values} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+TABLES = {"accuracy": accuracy_table, "gradients": gradients_table, "profile": profile_table}
+# What makes two rows measurements of the same thing: the later one stays.
+SAME = ("population", "halos", "over_sample", "tolerance")
+
+
+def merged(path: Path, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The rows with those of earlier runs that they do not replace, in order."""
+    earlier = json.loads(path.read_text())["rows"] if path.exists() else []
+    every = {tuple(row.get(name) for name in SAME): row for row in [*earlier, *rows]}
+    return [every[key] for key in sorted(every, key=lambda key: tuple((value is None, value) for value in key))]
+
+
 def main() -> None:
     """Parse the command line, measure, print, write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -384,11 +435,11 @@ def main() -> None:
     jax.config.update("jax_enable_x64", True)
     rows = {"accuracy": accuracy, "gradients": gradients, "speed": speed, "profile": profile}[options.what](options)
     RESULTS.mkdir(exist_ok=True)
-    name = f"lattice_{options.what}" + (f"_{Path(options.config).stem}" if options.config else "")
-    path = RESULTS / f"{name}.json"
+    path = RESULTS / f"lattice_{options.what}.json"
+    rows = merged(path, rows)
     path.write_text(json.dumps({"device": str(jax.devices()[0]), "rows": rows}, indent=1) + "\n")
-    if options.what == "profile":
-        path.with_suffix(".md").write_text(profile_table(rows))
+    if options.what in TABLES:
+        path.with_suffix(".md").write_text(TABLES[options.what](rows))
     print(f"written to {path}")
 
 
