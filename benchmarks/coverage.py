@@ -25,7 +25,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import lensax as lx
-from lensax.fit import FitModel, Posterior, laplace, maximize
+from lensax.fit import FitModel, Posterior, laplace, maximize, starting_points
 from lensax.parameters import Constant, Free, Parameters
 from lensax.recipe import Ingredient
 
@@ -57,7 +57,7 @@ def source_of(random: np.random.Generator) -> tuple[lx.light.LightProfile, ...]:
     x, y = random.normal(0.0, 0.08, 2)
     disc = lx.light.Sersic(4.0, random.uniform(0.15, 0.25), 1.0, *random.normal(0, 0.15, 2), x, y)
     knots = [
-        lx.light.Gaussian(random.uniform(6, 14), random.uniform(0.025, 0.05), 0.0, 0.0, *(np.array([x, y]) + at))
+        lx.light.Gaussian(random.uniform(4, 10), random.uniform(0.04, 0.08), 0.0, 0.0, *(np.array([x, y]) + at))
         for at in random.normal(0.0, 0.13, (4, 2))
     ]
     return (disc, *knots)
@@ -73,7 +73,7 @@ def ring(theta: Any, number: int) -> lx.Imaging:
     """A noisy image of a source behind a lens."""
     psf = lx.psf.Gaussian(0.12, sampling=1, size=9)
     instrument = lx.Instrument(
-        (PIXELS, PIXELS), PIXEL_SCALE, psf, 2000.0, sky_level=0.05, over_sample=SIMULATED_OVER_SAMPLE
+        (PIXELS, PIXELS), PIXEL_SCALE, psf, 1000.0, sky_level=0.05, over_sample=SIMULATED_OVER_SAMPLE
     )
     planes = lx.raytrace.Planes([0.5], 0.5, 1.5, lx.cosmology.Planck15)
     scene = lx.Scene(planes, mass_of(theta), source=source_of(np.random.default_rng(number)))
@@ -137,8 +137,10 @@ def fit_one(model: FitModel, truth: dict[str, float], number: int) -> dict[str, 
     posterior = Posterior(model, image)
     middle = posterior.constrain(jnp.zeros(posterior.n_parameters))
     start = {**middle, "einstein_radius": truth["einstein_radius"] + np.random.default_rng(number).normal(0, 0.02)}
-    first = maximize(posterior, [start], 200, [n for n in posterior.names if n not in model.regularization_names])
-    found = maximize(posterior, [first.theta], 200)
+    rest = [name for name in posterior.names if name not in model.regularization_names]
+    starts = [start, *starting_points(posterior, jax.random.key(number), 2)]
+    starts = [maximize(posterior, [one], 200, rest).theta for one in starts]
+    found = maximize(posterior, starts, 200)
     about = laplace(posterior, found.z, found.free)
     draws = about.sample(jax.random.key(number), 4000)
     solution = posterior.solution(found.theta)

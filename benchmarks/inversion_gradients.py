@@ -8,11 +8,14 @@ parameter of the lens and of its light moves. Scenes: a centred isothermal lens 
 that every source coordinate occurs twice; two generic lenses. The finite difference is the central one of fourth order;
 of several steps that one is taken that differs least from the one before, whatever the automatic derivative says.
 
-The last table is the smoothness of the evidence: the deviation of its gradient from a cubic along a line over its size.
+Then the smoothness of the evidence: the deviation of its gradient from a cubic along a line over its size. Where
+`make bench` has installed PyAutoLens, its meshes are differentiated in the same way.
 """
 
 import argparse
 import json
+import subprocess
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -24,10 +27,12 @@ import numpy as np
 import lensax as lx
 from lensax import inversion
 from lensax.inversion.evidence import evidence_of
+from lensax.inversion.frame import frame_of
 from lensax.inversion.source import prior_matrix
 from lensax.inversion.system import Observation, assemble, observe_rays
 
 RESULTS = Path(__file__).resolve().parent / "results"
+PEER = Path(__file__).resolve().parents[1] / ".venv-peers" / "autolens" / "bin" / "python"
 STAGES = (
     "traced grid",
     "transformed coordinates",
@@ -185,6 +190,53 @@ def measure(mesh: str, over_sample: int, cells: int, pixel_scale: float, radius:
     return rows
 
 
+def peer_rows(python: Path, over_samples: list[int], cells: int, pixel_scale: float, radius: float) -> dict[str, Any]:
+    """The same derivatives of the adaptive meshes of the PyAutoLens that this Python has."""
+    found: dict[str, Any] = {"rows": []}
+    random = np.random.default_rng(0)
+    regularization = np.asarray(inversion.Constant(1.0).precision(_unit_mesh(cells)).matrix)
+    for scene in ("centred isothermal", "elliptical with shear"):
+        image, p = dataset(LENSES[scene], pixel_scale, radius), jnp.asarray(LENSES[scene])
+        for over_sample in over_samples:
+            frame = frame_of(image, over_sample)
+            x, y = (frame.masked(jnp.asarray(axis, float)) for axis in (frame.x, frame.y))
+
+            def rays(p: jax.Array, x: jax.Array = x, y: jax.Array = y) -> tuple[jax.Array, jax.Array]:
+                alpha = [profile.deflection(x, y) for profile in model(p)[0]]
+                return x - sum(a[0] for a in alpha), y - sum(a[1] for a in alpha)
+
+            (beta_x, beta_y), (dx, dy) = jax.jvp(rays, (p,), (jnp.asarray(DIRECTION),))
+            used = np.asarray(frame.pixels)[: frame.n_masked]
+            with tempfile.TemporaryDirectory() as folder:
+                problem, answer = Path(folder) / "problem.npz", Path(folder) / "answer.json"
+                np.savez(
+                    problem,
+                    x=beta_x,
+                    y=beta_y,
+                    dx=dx,
+                    dy=dy,
+                    cells=cells,
+                    data=np.asarray(image.data)[used[:, 0], used[:, 1]],
+                    noise=np.asarray(image.noise_map)[used[:, 0], used[:, 1]],
+                    prior=regularization,
+                    random=random.normal(size=(5, beta_x.size)),
+                )
+                worker = Path(__file__).resolve().parent / "workers" / "autolens_mesh.py"
+                subprocess.run([str(python), str(worker), str(problem), str(answer)], check=True)
+                read = json.loads(answer.read_text())
+            found["version"] = read["version"]
+            for transform, row in read["rows"].items():
+                for stage, a, d in zip(read["stages"], row["automatic"], row["difference"]):
+                    about = {"scene": scene, "mesh": transform, "over_sample": over_sample, "stage": stage}
+                    found["rows"].append({**about, "automatic": a, "difference": d, "ratio": a / d if d else np.nan})
+    return found
+
+
+def _unit_mesh(cells: int) -> inversion.PlacedMesh:
+    mesh = inversion.UniformMesh((cells, cells), (0.0, 1.0, 0.0, 1.0))
+    return mesh.place(jnp.zeros((1, 1)), jnp.zeros((1, 1)), np.zeros((1, 2), int))
+
+
 def table(rows: list[dict[str, Any]]) -> list[str]:
     """One table for each scene and program."""
     lines = [
@@ -206,6 +258,7 @@ def main() -> None:
     parser.add_argument("--pixel-scale", type=float, default=0.1)
     parser.add_argument("--radius", type=float, default=3.5)
     parser.add_argument("--mesh", type=int, default=20, help="cells along either axis")
+    parser.add_argument("--peer", type=Path, default=PEER, help="a Python that has PyAutoLens; left out if missing")
     parser.add_argument("--out", type=Path, default=RESULTS)
     options = parser.parse_args()
     jax.config.update("jax_enable_x64", True)
@@ -236,11 +289,22 @@ def main() -> None:
         "|---|--:|--:|--:|",
         *(f"| {mesh} | " + " | ".join(f"{rough[mesh, d]:.1e}" for d in (1, 2, 3)) + " |" for mesh in MESHES),
     ]
+    peer = None
+    if options.peer.exists():
+        over_samples = [n for n in options.over_sample if n in (1, 4)]
+        peer = peer_rows(options.peer, over_samples, options.mesh, options.pixel_scale, options.radius)
+        lines += [
+            "",
+            f"The same of PyAutoLens {peer['version']}, along the same direction: its meshes by rank (`BilinearAdapt`) "
+            "and by an exact kernel sum (`RTUAdapt`; without over-sampling alone, its memory grows with the square):",
+            "",
+            *table(peer["rows"]),
+        ]
     options.out.mkdir(parents=True, exist_ok=True)
     (options.out / "inversion_gradients.md").write_text("\n".join(lines) + "\n")
     smoothness = [{"mesh": mesh, "degree": degree, "roughness": value} for (mesh, degree), value in rough.items()]
     (options.out / "inversion_gradients.json").write_text(
-        json.dumps({"rows": rows, "smoothness": smoothness}, indent=1) + "\n"
+        json.dumps({"rows": rows, "smoothness": smoothness, "peer": peer}, indent=1) + "\n"
     )
     print("\n".join(lines))
 
