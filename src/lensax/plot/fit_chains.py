@@ -136,6 +136,9 @@ def _style_corner(figure: Any, names: Sequence[str], best: Mapping[str, float] |
         for column in range(row + 1):
             one = axes[row, column]
             one.set_facecolor("none")
+            if row == column:  # high enough for the histograms of every set
+                heights = [patch.get_path().vertices[:, 1].max() for patch in one.patches]
+                one.set_ylim(0.0, 1.1 * max(heights, default=1.0))
             one.tick_params(which="both", color=FAINT, labelcolor=INK, labelsize=7, length=2, width=0.5, pad=2)
             for spine in one.spines.values():
                 spine.set_color(FAINT)
