@@ -98,7 +98,9 @@ PARTS: dict[str, tuple[str, ...]] = {
     "Matern": ("Vernardos2022",),
     "GaussianKernel": ("Vernardos2022",),
     "CorrelatedNoise": ("Vecchia1988",),
+    "ParametricSource": ("Warren2003", "Suyu2006"),
     "Evidence": ("Suyu2006",),
+    "NUTS": ("Hoffman2014", "Phan2019"),
     "Taps": ("deBoor1978",),
 }
 """The papers of every part that stands on one."""
