@@ -1,5 +1,6 @@
 """Fitting a model to an image: posterior, maximum, error bars and samples."""
 
+from lensax.fit.images import FitImages, fit_images
 from lensax.fit.laplace import Laplace, laplace
 from lensax.fit.maximum import History, Maximum, maximize, starting_points
 from lensax.fit.model import FitModel, Parts
@@ -11,6 +12,7 @@ from lensax.fit.stages import Memory, Plan, Stage, fit_in_stages
 
 __all__ = [
     "Evaluation",
+    "FitImages",
     "FitModel",
     "History",
     "Laplace",
@@ -24,6 +26,7 @@ __all__ = [
     "SourceBox",
     "Stage",
     "brightness_of",
+    "fit_images",
     "fit_in_stages",
     "laplace",
     "maximize",
