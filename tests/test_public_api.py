@@ -61,6 +61,7 @@ NAMES = {
     "Mask.annulus": None,
     "Mask.circular": None,
     "Mask.from_fits": None,
+    "Mask.threshold": "data noise_map level smoothing grow smallest",
     "Campaign": "path",
     "Campaign.split": "train validation test",
     "Campaign.jax_batches": "key batch_size",
