@@ -56,8 +56,12 @@ def since(begin: tuple[float, float]) -> dict[str, float]:
 
 
 def setup(case: str) -> Any:
-    """The task of a configuration."""
-    return load_fit(ROOT / "configs" / f"fit_hst_{case}.yaml").build().task
+    """The task of a configuration, blurring in float32: the PSFs are large."""
+    task = load_fit(ROOT / "configs" / f"fit_hst_{case}.yaml").build().task
+    source = task.model.source
+    switches = dict(source.switches) | {"mixed_precision": True}
+    source = Ingredient(source.profile, dict(source.arguments), switches, source.parts)
+    return dataclasses.replace(task, model=dataclasses.replace(task.model, source=source))
 
 
 def numbers(theta: Any) -> dict[str, float]:
