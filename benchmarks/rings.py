@@ -300,16 +300,14 @@ def run_sample(work: Path, chains: int, warmup: int, draws: int) -> None:
 
 
 def chain_pictures(about: Any, samples: Any) -> None:
-    """The corner plot with the Laplace approximation, and the traces."""
+    """The corner plot with the Laplace approximation."""
     from lensax.plot import save as save_figure
-    from lensax.plot.fit_chains import corner_figure, trace_figure
+    from lensax.plot.fit_chains import corner_figure
 
     flat = {name: values.ravel() for name, values in samples.theta.items() if name.startswith(SHORT)}
     other = {name: np.asarray(v) for name, v in about.sample(jax.random.key(1), 4000).items() if name in flat}
     folder = ROOT / "docs" / "images"
     save_figure(corner_figure(flat, "The lens of the ring", other=other, label="NUTS"), folder / "rings_corner.png")
-    chains = {name: samples.theta[name] for name in flat}
-    save_figure(trace_figure(chains, "Chains of the ring"), folder / "rings_trace.png")
 
 
 def save(work: Path, name: str, row: dict[str, Any]) -> None:
