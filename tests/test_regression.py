@@ -45,6 +45,7 @@ def test_the_lattice_shows_the_same_image_in_single_precision(expected, theta):
     assert np.abs(error / noise).max() < 0.02
 
 
+@pytest.mark.extended
 def test_a_thousand_images_fit_in_three_gigabytes():
     """What the compiled program of 1024 images in single precision needs, by the compiler's own account."""
     program = f"""

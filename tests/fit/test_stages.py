@@ -36,7 +36,7 @@ def stages():
     return found
 
 
-@pytest.mark.slow
+@pytest.mark.extended
 def test_the_first_pass_is_rough(stages):
     first = stages[0]
     assert FIRST_STRENGTH in first.maximum.theta
@@ -45,7 +45,7 @@ def test_the_first_pass_is_rough(stages):
     np.testing.assert_allclose(first.maximum.theta["slope"], START["slope"], rtol=1e-12)
 
 
-@pytest.mark.slow
+@pytest.mark.extended
 def test_the_second_pass_has_the_box_the_brightness_and_the_noise(stages):
     first, second = stages
     mesh = second.posterior.model.source.parts["mesh"]
@@ -62,7 +62,7 @@ def test_the_second_pass_has_the_box_the_brightness_and_the_noise(stages):
     assert abs(second.maximum.theta["radius"] - 1.0) < 0.03
 
 
-@pytest.mark.slow
+@pytest.mark.extended
 def test_the_noise_is_scaled_to_the_residuals(stages):
     """Their sum of squares is the number of degrees of freedom."""
     first = stages[0]
@@ -84,6 +84,7 @@ def test_a_closed_model_is_fitted_as_it_is():
     assert only.found.mesh is None
 
 
+@pytest.mark.extended
 def test_bad_input(stages):
     with pytest.raises(ValueError, match="cell must be a positive number"):
         SourceBox(cell=0.0)

@@ -91,7 +91,13 @@ CASES = {
 }
 
 
-@pytest.fixture(scope="module", params=list(CASES))
+IN_SHORT = ("thin slices", "redshift, lensed cone")  # thinning and warm dark matter; tides, collapse and mixed families
+
+
+@pytest.fixture(
+    scope="module",
+    params=[case if case.startswith(IN_SHORT) else pytest.param(case, marks=pytest.mark.extended) for case in CASES],
+)
 def drawn(request: pytest.FixtureRequest, theory: halos.LinearTheory) -> dict[str, Any]:
     """Many universes of one case, what was drawn for them, and the model."""
     case = CASES[request.param]

@@ -120,7 +120,7 @@ def test_gradient_is_the_finite_difference(scene, closed_form):
     np.testing.assert_allclose(macro(gradient), (up - down) / (2 * step), rtol=1e-6)
 
 
-@pytest.mark.parametrize("dtype", [jnp.float32, jnp.float64])
+@pytest.mark.parametrize("dtype", [jnp.float32, pytest.param(jnp.float64, marks=pytest.mark.extended)])
 def test_gradient_is_finite_on_a_halo_and_in_empty_slots(dtype):
     scene = cast(lens_scene(slots=9), dtype)
     halos = scene.halos.halos

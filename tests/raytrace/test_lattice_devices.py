@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 PROGRAM = """
 import jax, jax.numpy as jnp, numpy as np
 from lattice_scenes import random_scene
@@ -27,6 +29,7 @@ for index, scene in enumerate(scenes):
 """
 
 
+@pytest.mark.extended
 def test_four_devices_give_the_same_rays():
     environment = os.environ | {"XLA_FLAGS": "--xla_force_host_platform_device_count=4", "JAX_PLATFORMS": "cpu"}
     environment["PYTHONPATH"] = str(Path(__file__).parent)

@@ -87,6 +87,7 @@ def test_agrees_with_the_exact_tracer(scene, gradient):
     assert max(angles.values()) < 1e-4
 
 
+@pytest.mark.extended
 def test_finite_in_single_precision(scene):
     scene = cast(scene, jnp.float32)
     found = eqx.filter_jit(eqx.filter_grad(lambda scene: loss(scene, LATTICE)))(scene)
@@ -95,6 +96,7 @@ def test_finite_in_single_precision(scene):
     assert not np.asarray(found.halos.halos.center_x)[empty].any()
 
 
+@pytest.mark.extended
 def test_memory_of_reverse_mode(scene):
     """A few fields of rays for every plane; nothing of the size of halos times rays, nor of all the room for pairs."""
     grid, tracer = Grid((64, 64), 0.05, 4), Lattice(tile_pixels=4, cells=1, capacity=4096)
