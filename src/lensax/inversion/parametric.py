@@ -4,10 +4,8 @@ from typing import Any, final
 
 import equinox as eqx
 
-from lensax._check import check, positive
 from lensax._types import Scalar, real
 from lensax.instrument import Imaging
-from lensax.instrument._count import at_least_one
 from lensax.inversion.mesh import Mesh
 from lensax.inversion.noise import IndependentNoise, Noise
 from lensax.inversion.regularization import Regularization
@@ -56,9 +54,6 @@ class ParametricSource(Source):
     def __check_init__(self) -> None:
         if not self.components:
             raise ValueError("ParametricSource: expected at least one component, got none")
-        at_least_one(self.over_sample, "over_sample")
-        at_least_one(self.tile, "tile")
-        check(self, "light_deviation", positive, "a positive number")
 
     def check_support(self, dataset: Imaging, n_pixels: int) -> None:
         """Refuse more components than used pixels.

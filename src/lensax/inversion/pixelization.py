@@ -4,10 +4,8 @@ from typing import Any, final
 
 import equinox as eqx
 
-from lensax._check import check, positive
 from lensax._types import Scalar, real
 from lensax.instrument import Imaging
-from lensax.instrument._count import at_least_one
 from lensax.inversion.mesh import Mesh
 from lensax.inversion.noise import IndependentNoise, Noise
 from lensax.inversion.regularization import Regularization
@@ -56,11 +54,6 @@ class Pixelization(Source):
     tile: int = eqx.field(static=True, default=16)
     components: Any = eqx.field(converter=linear_light, default=None)
     mixed_precision: bool = eqx.field(static=True, default=False)
-
-    def __check_init__(self) -> None:
-        at_least_one(self.over_sample, "over_sample")
-        at_least_one(self.tile, "tile")
-        check(self, "light_deviation", positive, "a positive number")
 
     def check_support(self, dataset: Imaging, n_pixels: int) -> None:
         """Refuse an image of another shape than the mesh's brightness, and more coefficients than used pixels.

@@ -10,7 +10,6 @@ In reverse mode, `dA = A (dF + dF^T) + d dD^T` tile by tile in the same way; the
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import jax
@@ -25,13 +24,9 @@ from lensax.instrument.kernel import Kernel
 from lensax.inversion.frame import Frame
 from lensax.inversion.noise import Whitener, whiten, whitening_matrix
 from lensax.inversion.taps import Taps
+from lensax.inversion.tile_layout import TileLayout
 
 __all__ = ["NormalEquations", "normal_equations"]
-
-# Sizes of a tile's set of columns: each this much larger than the one before.
-_SMALLEST, _GROWTH = 96, 1.6
-# Rows of a tile that are blurred by one matrix product: more rows multiply more zeros, fewer copy more.
-_BLUR_ROWS = 6
 
 
 class NormalEquations(NamedTuple):
@@ -44,48 +39,6 @@ class NormalEquations(NamedTuple):
 
     curvature: Array
     data_vector: Array
-
-
-@dataclass(frozen=True)
-class _Layout:
-    """What is known when compiling."""
-
-    tile: int
-    reach: int
-    sampling: int
-    start: tuple[int, int]
-    kernel: tuple[int, int]
-    mesh: tuple[int, int]
-    degree: int
-    single: bool  # whether to blur in float32
-
-    @property
-    def output(self) -> tuple[int, int]:
-        """Blurred pixels that a tile needs."""
-        return self.tile + self.reach, self.tile + 2 * self.reach
-
-    def inputs(self, outputs: tuple[int, int]) -> tuple[int, int]:
-        """Samples that so many blurred pixels need."""
-        rows, columns = ((n - 1) * self.sampling + k for n, k in zip(outputs, self.kernel))
-        return rows, columns
-
-    @property
-    def blur_rows(self) -> int:
-        """The largest divisor of the rows of a tile's output that is at most `_BLUR_ROWS`."""
-        return max(n for n in range(1, _BLUR_ROWS + 1) if self.output[0] % n == 0)
-
-    @property
-    def n_cells(self) -> int:
-        return self.mesh[0] * self.mesh[1]
-
-    @property
-    def sizes(self) -> tuple[int, ...]:
-        """Numbers of columns for which there is a program."""
-        sizes, size = [], float(_SMALLEST)
-        while 1.3 * size < self.n_cells:  # a program for less than that is not worth compiling
-            sizes.append(int(size))
-            size *= _GROWTH
-        return (*sizes, self.n_cells)
 
 
 class _Rays(NamedTuple):
@@ -105,7 +58,7 @@ class _Pixels(NamedTuple):
     coefficients: Array | None
 
 
-def _blur_matrix(layout: _Layout, weights: Array) -> Array:
+def _blur_matrix(layout: TileLayout, weights: Array) -> Array:
     """The matrix that blurs a block of samples to `blur_rows` rows of pixels, (samples, pixels)."""
     outputs = layout.blur_rows, layout.output[1]
     inputs = layout.inputs(outputs)
@@ -117,7 +70,7 @@ def _blur_matrix(layout: _Layout, weights: Array) -> Array:
     return matrix.reshape(inputs[0] * inputs[1], outputs[0] * outputs[1])
 
 
-def _observe(layout: _Layout, mapping: Array, blur: Array, pixels: _Pixels) -> Array:
+def _observe(layout: TileLayout, mapping: Array, blur: Array, pixels: _Pixels) -> Array:
     """Blurred and white columns (k, tile^2) from columns of samples (k, rows, columns)."""
     if layout.single:
         mapping, blur = mapping.astype(jnp.float32), blur.astype(jnp.float32)
@@ -164,21 +117,21 @@ class _Problem(NamedTuple):
     tiles: Array
 
 
-def _window_start(layout: _Layout, tile: Array) -> list[Array]:
+def _window_start(layout: TileLayout, tile: Array) -> list[Array]:
     """First sample of the window that a tile needs."""
     return [tile[i] * layout.sampling + layout.start[i] for i in (0, 1)]
 
 
-def _tile_slice(layout: _Layout, samples: Array, tile: Array) -> Array:
+def _tile_slice(layout: TileLayout, samples: Array, tile: Array) -> Array:
     """The samples of the window that a tile needs."""
     return _slice(samples, _window_start(layout, tile), layout.inputs(layout.output))
 
 
-def _tile_rays(layout: _Layout, rays: _Rays, tile: Array) -> _Rays:
+def _tile_rays(layout: TileLayout, rays: _Rays, tile: Array) -> _Rays:
     return _Rays(*(_tile_slice(layout, samples, tile) for samples in rays))
 
 
-def _tile_pixels(layout: _Layout, pixels: _Pixels, tile: Array) -> _Pixels:
+def _tile_pixels(layout: TileLayout, pixels: _Pixels, tile: Array) -> _Pixels:
     square = layout.tile, layout.tile
     b = pixels.coefficients
     return _Pixels(
@@ -188,7 +141,7 @@ def _tile_pixels(layout: _Layout, pixels: _Pixels, tile: Array) -> _Pixels:
     )
 
 
-def _columns_seen(layout: _Layout, rays: _Rays, tiles: Array) -> Array:
+def _columns_seen(layout: TileLayout, rays: _Rays, tiles: Array) -> Array:
     """Which coefficients each tile sees, (n_tiles, n_cells)."""
     border = layout.degree + 1
     shape = layout.mesh[0] + 2 * border, layout.mesh[1] + 2 * border
@@ -214,7 +167,7 @@ class _Columns(NamedTuple):
     target: Array
 
 
-def _columns(layout: _Layout, seen: Array, rays: _Rays, k: int) -> _Columns:
+def _columns(layout: TileLayout, seen: Array, rays: _Rays, k: int) -> _Columns:
     """Columns of the coefficients that a tile sees; taps without a coefficient go to row k."""
     border, n_x = layout.degree + 1, layout.mesh[1] + 2 * (layout.degree + 1)
     place = jnp.cumsum(seen.astype(jnp.int32))
@@ -227,7 +180,7 @@ def _columns(layout: _Layout, seen: Array, rays: _Rays, k: int) -> _Columns:
     return _Columns(cells, position.at[taps].get(mode="promise_in_bounds") * samples + jnp.asarray(sample))
 
 
-def _mapping(layout: _Layout, rays: _Rays, columns: _Columns, k: int) -> Array:
+def _mapping(layout: TileLayout, rays: _Rays, columns: _Columns, k: int) -> Array:
     """The tile's part of the mapping, (k, rows, columns) of samples."""
     rows, width, per = rays.row.shape
     weights = rays.along_y[..., :, None] * (rays.along_x * (1 / per))[..., None, :]
@@ -241,7 +194,7 @@ def _at(array: Array, rows: Array) -> Array:
     return array.at[rows].get(mode="fill", fill_value=0.0)
 
 
-def _for_each_size(layout: _Layout, seen: Array, body: Callable[[int, Any, Any], Any], carry: Any) -> Any:
+def _for_each_size(layout: TileLayout, seen: Array, body: Callable[[int, Any, Any], Any], carry: Any) -> Any:
     """Fold `body(k, tile, carry)` over all tiles, k being the smallest size that holds the tile's columns."""
     counts = jnp.sum(seen, axis=1)
     order = jnp.argsort(counts)
@@ -253,7 +206,7 @@ def _for_each_size(layout: _Layout, seen: Array, body: Callable[[int, Any, Any],
     return carry
 
 
-def _assemble(layout: _Layout, problem: _Problem, keep: bool = False) -> tuple[NormalEquations, Array]:
+def _assemble(layout: TileLayout, problem: _Problem, keep: bool = False) -> tuple[NormalEquations, Array]:
     """F and D; and the white columns of every tile, (n_tiles, n_cells, tile^2), or none of them."""
     rays, light, data = problem.rays, problem.light, problem.data
     blur = _blur_matrix(layout, problem.weights)
@@ -284,7 +237,7 @@ def _assemble(layout: _Layout, problem: _Problem, keep: bool = False) -> tuple[N
 
 
 def _pull_back(
-    layout: _Layout, problem: _Problem, kept: Array, curvature: Array, vector: Array
+    layout: TileLayout, problem: _Problem, kept: Array, curvature: Array, vector: Array
 ) -> tuple[Array, Array, Array, Array]:
     """Cotangents of along_y, along_x, light and data from those of F and D."""
     rays, light, data = problem.rays, problem.light, problem.data
@@ -357,7 +310,7 @@ def normal_equations(
     """
     weights = pixel_weights(kernel, data.dtype) * pixel_area
     start_y, start_x = (m * frame.sampling - k // 2 for m, k in zip(frame.margin, kernel.shape))
-    layout = _Layout(
+    layout = TileLayout(
         frame.tile,
         frame.reach,
         frame.sampling,

@@ -1,0 +1,64 @@
+"""The shapes of an assembly tile by tile: what a tile needs of the window, and for how many columns it is compiled."""
+
+from dataclasses import dataclass
+
+__all__ = ["TileLayout"]
+
+# Sizes of a tile's set of columns: each this much larger than the one before.
+_SMALLEST, _GROWTH = 96, 1.6
+# Rows of a tile that are blurred by one matrix product: more rows multiply more zeros, fewer copy more.
+_BLUR_ROWS = 6
+
+
+@dataclass(frozen=True)
+class TileLayout:
+    """What is known when compiling.
+
+    Attributes:
+        tile: rows and columns of a tile.
+        reach: pixels at which the noise is correlated.
+        sampling: samples of the PSF per pixel and axis.
+        start: first sample of the window that the first tile needs.
+        kernel: rows and columns of the PSF.
+        mesh: cells along y and x.
+        degree: of the splines.
+        single: whether to blur in float32.
+    """
+
+    tile: int
+    reach: int
+    sampling: int
+    start: tuple[int, int]
+    kernel: tuple[int, int]
+    mesh: tuple[int, int]
+    degree: int
+    single: bool
+
+    @property
+    def output(self) -> tuple[int, int]:
+        """Blurred pixels that a tile needs."""
+        return self.tile + self.reach, self.tile + 2 * self.reach
+
+    def inputs(self, outputs: tuple[int, int]) -> tuple[int, int]:
+        """Samples that so many blurred pixels need."""
+        rows, columns = ((n - 1) * self.sampling + k for n, k in zip(outputs, self.kernel))
+        return rows, columns
+
+    @property
+    def blur_rows(self) -> int:
+        """The largest divisor of the rows of a tile's output that is at most `_BLUR_ROWS`."""
+        return max(n for n in range(1, _BLUR_ROWS + 1) if self.output[0] % n == 0)
+
+    @property
+    def n_cells(self) -> int:
+        """Coefficients of the source."""
+        return self.mesh[0] * self.mesh[1]
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Numbers of columns for which there is a program."""
+        sizes, size = [], float(_SMALLEST)
+        while 1.3 * size < self.n_cells:  # a program for less than that is not worth compiling
+            sizes.append(int(size))
+            size *= _GROWTH
+        return (*sizes, self.n_cells)
