@@ -184,6 +184,23 @@ def test_what_a_full_disk_cut_short_does_not_stay(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_drafts_of_a_writer_that_died_meanwhile_do_not_stay(original, tmp_path):
+    work, store = toy_work(tmp_path / "campaign", 20, seed=1, shard_size=6), Store(tmp_path / "campaign")
+
+    def leave_drafts(rows):
+        (store.drafts / "of-the-dead").mkdir(exist_ok=True)
+        (store.drafts / "of-the-dead" / "noisy-c.0.0.0").write_bytes(b"half")
+
+    work.run(leave_drafts)
+    assert not list(store.drafts.iterdir())
+    assert contents(tmp_path / "campaign") == contents(original)
+    with store.leased(0) as mine:
+        (store.drafts / mine.token).mkdir()
+        leave_drafts(0)
+        store.tidy()
+        assert [draft.name for draft in store.drafts.iterdir()] == [mine.token]
+
+
 def test_a_folder_that_vanishes_is_named_and_begins_again(original, tmp_path):
     folder = tmp_path / "campaign"
 

@@ -168,6 +168,8 @@ class Work:
                     with contextlib.suppress(OSError):
                         took = {"seconds": round(seconds, 3), "rate": maker.rate, "waited": maker.waited}
                         log.finish(made=made, **took, ended=ended)
+            with contextlib.suppress(OSError):
+                self.store.tidy()
             flags = flagged_rows(self.store.recorded())
         return Outcome(made, seconds, maker.rate, maker.waited, self.pending_rows - made, **flags)
 

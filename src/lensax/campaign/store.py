@@ -139,17 +139,7 @@ class Store:
         with waiting_lock(self.private / "setup"):
             for folder in (self.records, self.drafts, self.leases, self.runs):
                 folder.mkdir(exist_ok=True)
-            drafts = [entry for entry in self.drafts.iterdir() if entry.is_dir()]
-            # Listed after the drafts: whoever has begun one has its lease already.
-            live = {str(found.get("token")) for found in live_leases(self.leases, self.lease_seconds).values()}
-            for draft in drafts:
-                if draft.name not in live:
-                    shutil.rmtree(draft, ignore_errors=True)
-            for draft in self.private.glob("runs-*.json"):
-                # Of a run that was killed while it noted how it went; other parts write theirs in an instant.
-                with suppress(FileNotFoundError):
-                    if time.time() - draft.stat().st_mtime > self.lease_seconds:
-                        draft.unlink()
+            self._remove_abandoned()
             (self.drafts / "setup").mkdir()
             self._set_up = True
             try:
@@ -157,6 +147,24 @@ class Store:
             finally:
                 self._set_up = False
                 shutil.rmtree(self.drafts / "setup", ignore_errors=True)
+
+    def tidy(self) -> None:
+        """Remove the drafts that killed writers left; those of writers at work stay."""
+        with waiting_lock(self.private / "setup"):
+            self._remove_abandoned()
+
+    def _remove_abandoned(self) -> None:
+        drafts = [entry for entry in self.drafts.iterdir() if entry.is_dir()]
+        # Listed after the drafts: whoever has begun one has its lease already.
+        live = {str(found.get("token")) for found in live_leases(self.leases, self.lease_seconds).values()}
+        for draft in drafts:
+            if draft.name not in live:
+                shutil.rmtree(draft, ignore_errors=True)
+        for draft in self.private.glob("runs-*.json"):
+            # Of a run that was killed while it noted how it went; other parts write theirs in an instant.
+            with suppress(FileNotFoundError):
+                if time.time() - draft.stat().st_mtime > self.lease_seconds:
+                    draft.unlink()
 
     def create(self, layout: Layout, attributes: Mapping[str, Any], files: Mapping[str, bytes] | None = None) -> None:
         """Write the empty group; its own metadata last, so that it begins whole or not at all.
