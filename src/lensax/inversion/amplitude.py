@@ -93,12 +93,14 @@ class UniformAmplitude(Amplitude):
 
 @final
 class BrightnessAmplitude(Amplitude):
-    """A deviation that follows an earlier source, `deviation (v + dark)` with v from 0 to 1.
+    """A deviation that follows an earlier source, `deviation (v(x / size, y / size) + dark)` with v from 0 to 1.
 
     Args:
         deviation: at the brightest place, electrons / s / arcsec^2.
         brightness: v, of an earlier reconstruction.
         dark: what is left where v = 0.
+        size: by which the earlier source is enlarged about the origin. The source behind a steeper lens is larger, in
+            proportion to its slope less 1: a map of fixed size holds the slope where it was, a free one does not.
 
     The evidence is optimistic, as v has seen the data; see `MoffatAmplitude` for a prior that has not.
     """
@@ -106,14 +108,16 @@ class BrightnessAmplitude(Amplitude):
     deviation: Scalar = real()
     brightness: BrightnessMap
     dark: Scalar = real(default=0.01)
+    size: Scalar = real(default=1.0)
 
     def __check_init__(self) -> None:
         check(self, "deviation", positive, "a positive brightness")
         check(self, "dark", positive, "a positive share")
+        check(self, "size", positive, "a positive factor")
 
     def __call__(self, x: Float[Array, "*shape"], y: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
         """The deviation at positions in arcsec."""
-        return self.deviation * (self.brightness(x, y) + self.dark)
+        return self.deviation * (self.brightness(x / self.size, y / self.size) + self.dark)
 
 
 @final

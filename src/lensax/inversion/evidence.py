@@ -19,6 +19,7 @@ from jax import lax
 from jax.scipy.linalg import cho_solve
 
 from lensax._types import Array, Bool, Float, Int, Scalar
+from lensax.inversion.cholesky import Factorized, factorize
 from lensax.inversion.nnls import nnls
 
 __all__ = ["Evidence", "evidence_of", "log_determinant"]
@@ -40,7 +41,7 @@ class Evidence(eqx.Module):
         log_normalization: `sum ln 2 pi sigma^2`, with the variance that is left where noise is correlated.
         coefficients: s; amplitudes of linear light follow those of the source.
         free: coefficients that are not held at zero.
-        passes: factorisations of the non-negative solution; 0 where it was not asked for.
+        passes: of the non-negative solution; 0 where it was not asked for.
         certified: whether the solution is one (see `NonNegative`).
     """
 
@@ -57,19 +58,18 @@ class Evidence(eqx.Module):
 
 
 @jax.custom_vjp
-def _factorize(matrix: Array) -> tuple[Array, Array]:
-    """Cholesky factor and log-determinant; the factor is for use without derivative."""
-    factor = lax.linalg.cholesky(matrix, symmetrize_input=False)
-    return factor, 2 * jnp.sum(jnp.log(jnp.diag(factor)))
+def _factorize(matrix: Array) -> Factorized:
+    """Cholesky factor, inverse and log-determinant, of which the last alone has a derivative."""
+    return factorize(matrix)
 
 
-def _factorize_forward(matrix: Array) -> tuple[tuple[Array, Array], Array]:
-    out = _factorize(matrix)
-    return out, out[0]
+def _factorize_forward(matrix: Array) -> tuple[Factorized, Array]:
+    out = factorize(matrix)
+    return out, out.inverse
 
 
-def _factorize_backward(factor: Array, bar: tuple[Array, Array]) -> tuple[Array]:
-    return (bar[1] * cho_solve((factor, True), jnp.eye(factor.shape[0], dtype=factor.dtype)),)
+def _factorize_backward(inverse: Array, bar: Factorized) -> tuple[Array]:
+    return (bar.log_determinant * inverse,)
 
 
 _factorize.defvjp(_factorize_forward, _factorize_backward)
@@ -84,7 +84,7 @@ def _unit_diagonal(matrix: Array) -> tuple[Array, Array]:
 def log_determinant(matrix: Float[Array, "n n"]) -> Scalar:
     """ln|M| of a positive definite matrix; NaN of any other. Its derivative is the inverse."""
     scaled, scale = _unit_diagonal(matrix)
-    return _factorize(scaled)[1] - 2 * jnp.sum(jnp.log(scale))
+    return _factorize(scaled).log_determinant - 2 * jnp.sum(jnp.log(scale))
 
 
 def evidence_of(
@@ -111,15 +111,16 @@ def evidence_of(
     """
     total = curvature + prior
     scaled, scale = _unit_diagonal(total)
-    factor, log_det = _factorize(scaled)
-    log_det = log_det - 2 * jnp.sum(jnp.log(scale))
+    parts = _factorize(scaled)
+    factor, inverse = lax.stop_gradient((parts.factor, parts.inverse))
+    log_det = parts.log_determinant - 2 * jnp.sum(jnp.log(scale))
     if positive:
-        guess = cho_solve((lax.stop_gradient(factor), True), lax.stop_gradient(data_vector * scale)) >= 0
+        guess = cho_solve((factor, True), lax.stop_gradient(data_vector * scale)) >= 0
         start = guess if start is None else jnp.where(jnp.any(start), start, guess)
-        found = nnls(total, data_vector, start=start)
+        found = nnls(total, data_vector, start=start, inverse=inverse * scale[:, None] * scale[None, :])
         s, free, passes, certified = found
     else:
-        s = _solve(scaled, lax.stop_gradient(factor), data_vector * scale) * scale
+        s = _solve(scaled, factor, data_vector * scale) * scale
         free, passes, certified = jnp.ones(s.shape, bool), jnp.zeros((), int), jnp.all(jnp.isfinite(s))
     fixed = lax.stop_gradient(s)
     quadratic = data_squared - 2 * fixed @ data_vector + fixed @ (total @ fixed)

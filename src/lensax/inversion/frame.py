@@ -19,7 +19,6 @@ import numpy as np
 from lensax._types import Array, Float, concrete
 from lensax.instrument import Imaging
 from lensax.instrument.kernel import Kernel
-from lensax.inversion.taps import Taps
 
 __all__ = ["Frame", "frame_of", "kernel_of"]
 
@@ -86,16 +85,11 @@ class Frame(eqx.Module):
     def window(self, rays: Array) -> Array:
         """Values of rays (n_traced, rays, ...) by sample of the window, (rows, columns, rays per sample, ...), or 0."""
         s = self.sampling
-        per, rest = (self.over_sample // s) ** 2, rays.shape[2:]
+        per, rest = rays.shape[1] // s**2, rays.shape[2:]
         filled = jnp.concatenate([rays, jnp.zeros((1, *rays.shape[1:]), rays.dtype)])[self.window_index]
         rows, columns = self.window_index.shape
         split = filled.reshape(rows, columns, s, s, per, *rest)
         return jnp.swapaxes(split, 1, 2).reshape(rows * s, columns * s, per, *rest)
-
-    def window_taps(self, taps: Taps) -> Taps:
-        """Taps of the traced rays as samples of the window; a ray that is not traced sees no coefficient."""
-        row, column = self.window(taps.row), self.window(taps.column)
-        return Taps(row, column, self.window(taps.along_y), self.window(taps.along_x), taps.shape, taps.degree)
 
     def samples(self, rays: Float[Array, "traced rays"]) -> Float[Array, "rows columns"]:
         """The mean over the rays of each sample of the window."""
@@ -125,7 +119,7 @@ class Frame(eqx.Module):
         return field[..., self.reach :, self.reach : self.reach + self.core[1]]
 
 
-def frame_of(dataset: Imaging, over_sample: int, reach: int = 0, tile: int = 16) -> Frame:
+def frame_of(dataset: Imaging, over_sample: int, reach: int = 0, tile: int = 12) -> Frame:
     """The frame of a dataset; made once for each mask.
 
     Args:

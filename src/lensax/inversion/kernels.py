@@ -12,12 +12,11 @@ from typing import Any, final
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jax import lax
-from jax.scipy.linalg import cho_solve
 
 from lensax._check import check, positive
 from lensax._types import Array, Float, Scalar, real
 from lensax.inversion.amplitude import Amplitude, UniformAmplitude
+from lensax.inversion.cholesky import factorize, product
 from lensax.inversion.mesh import PlacedMesh
 from lensax.inversion.regularization import Precision, Regularization
 
@@ -56,17 +55,13 @@ def _inverse(matrix: Array) -> tuple[Array, Array]:
     return _inverse_forward(matrix)[0]
 
 
-def _inverse_forward(matrix: Array) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
-    factor = lax.linalg.cholesky(matrix, symmetrize_input=False)
-    inverse = cho_solve((factor, True), jnp.eye(matrix.shape[0], dtype=matrix.dtype))
-    return (inverse, 2 * jnp.sum(jnp.log(jnp.diag(factor)))), (inverse, factor)
+def _inverse_forward(matrix: Array) -> tuple[tuple[Array, Array], Array]:
+    parts = factorize(matrix)
+    return (parts.inverse, parts.log_determinant), parts.inverse
 
 
-def _inverse_backward(kept: tuple[Array, Array], bar: tuple[Array, Array]) -> tuple[Array]:
-    inverse, factor = kept
-    # Solved and not multiplied: XLA would merge a product into the sums that follow, at a tenth of the speed.
-    once = cho_solve((factor, True), bar[0])
-    return (bar[1] * inverse - cho_solve((factor, True), once.T),)
+def _inverse_backward(inverse: Array, bar: tuple[Array, Array]) -> tuple[Array]:
+    return (bar[1] * inverse - product(product(inverse, bar[0]), inverse),)
 
 
 _inverse.defvjp(_inverse_forward, _inverse_backward)

@@ -5,8 +5,13 @@ all variables that break a condition change sides at once; after three passes wi
 does, which cannot cycle (Portugal, Judice & Vicente 1994, Math. Comput. 63, 625). The result is certified: both
 conditions of Karush, Kuhn and Tucker hold to 1e-10 and all numbers are finite. Relaxed interior points differentiate a
 smoothed problem instead; their derivative is wrong by the relaxation.
+
+With `P = Q^-1` at hand the variables at zero are found from the other side: `x = P (q + m)` vanishes there with the
+multipliers m, a system of as many equations as there are zeros. The passes on it are cheap but as inexact as P; those
+on Q that follow decide, and usually only confirm.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -22,6 +27,7 @@ __all__ = ["NonNegative", "nnls", "solve_free"]
 
 _TOLERANCE = 1e-10
 _BUDGET = 300
+_CHEAP_BUDGET = 20
 _PATIENCE = 3
 # From so many variables on, the free ones are gathered into smaller systems.
 _LARGE = 100
@@ -33,7 +39,7 @@ class NonNegative(NamedTuple):
     Attributes:
         values: x, differentiable in Q and q.
         free: which variables are not held at zero; a warm start for a problem nearby.
-        passes: factorisations.
+        passes: factorisations of the free part of Q.
         certified: whether both conditions hold and all numbers are finite; do not use the values otherwise.
     """
 
@@ -45,7 +51,7 @@ class NonNegative(NamedTuple):
 
 def _sizes(n: int) -> tuple[int, ...]:
     """Numbers of free variables for which there is a program."""
-    return (n,) if n < _LARGE else tuple(-(-n * eighths // 8) for eighths in (2, 3, 4, 5, 6, 8))
+    return (n,) if n < _LARGE else tuple(-(-n * eighths // 8) for eighths in (1, 2, 3, 4, 5, 6, 8))
 
 
 def solve_free(matrix: Float[Array, "n n"], vector: Float[Array, " n"], free: Bool[Array, " n"]) -> Float[Array, " n"]:
@@ -70,16 +76,18 @@ def solve_free(matrix: Float[Array, "n n"], vector: Float[Array, " n"], free: Bo
     return lax.switch(size, [lambda m=m: at_size(m) for m in sizes])
 
 
-def _pivot(matrix: Array, vector: Array, bounded: Array, start: Array) -> NonNegative:
-    """The solution of a problem of unit diagonal."""
-    n = vector.size
-    largest = jnp.max(jnp.abs(vector))
+Judge = Callable[[Array], tuple[Array, Array]]
 
-    def judge(free: Array) -> tuple[Array, Array]:
-        x = solve_free(matrix, vector, free)
-        gradient = matrix @ x - vector
-        wrong = jnp.where(free, x < -_TOLERANCE * jnp.max(jnp.abs(x)), gradient < -_TOLERANCE * largest)
-        return x, bounded & wrong
+
+def _exchange(judge: Judge, free: Array, budget: int) -> tuple[Array, Array, Array, Array]:
+    """Free variables, values, variables that break a condition, and passes, when none does or the budget is spent.
+
+    Args:
+        judge: values and wrong variables for a set of free ones.
+        free: to begin with.
+        budget: passes at most.
+    """
+    n = free.size
 
     def step(state: tuple) -> tuple:
         free, _, bad, fewest, patience, passes = state
@@ -90,30 +98,56 @@ def _pivot(matrix: Array, vector: Array, bounded: Array, start: Array) -> NonNeg
         return free, *judge(free), jnp.minimum(count, fewest), patience, passes + 1
 
     def unfinished(state: tuple) -> Array:
-        return jnp.any(state[2]) & (state[5] < _BUDGET)
+        return jnp.any(state[2]) & (state[5] < budget)
 
-    free = start | ~bounded
     count = jnp.sum(jnp.ones_like(free))
     state = (free, *judge(free), count + 1, jnp.full_like(count, _PATIENCE), jnp.ones_like(count))
     free, x, bad, _, _, passes = lax.while_loop(unfinished, step, state)
+    return free, x, bad, passes
+
+
+def _pivot(matrix: Array, vector: Array, bounded: Array, start: Array, inverse: Array | None) -> NonNegative:
+    """The solution of a problem of unit diagonal."""
+    largest = jnp.max(jnp.abs(vector))
+
+    def broken(free: Array, x: Array, gradient: Array) -> Array:
+        return bounded & jnp.where(free, x < -_TOLERANCE * jnp.max(jnp.abs(x)), gradient < -_TOLERANCE * largest)
+
+    def exact(free: Array) -> tuple[Array, Array]:
+        x = solve_free(matrix, vector, free)
+        return x, broken(free, x, matrix @ x - vector)
+
+    free = start | ~bounded
+    if inverse is not None:
+        unbounded_solution = inverse @ vector
+
+        def cheap(free: Array) -> tuple[Array, Array]:
+            multipliers = solve_free(inverse, -unbounded_solution, ~free)
+            x = unbounded_solution + inverse @ multipliers
+            return x, broken(free, x, multipliers)
+
+        free = _exchange(cheap, free, _CHEAP_BUDGET)[0]
+    free, x, bad, passes = _exchange(exact, free, _BUDGET)
     # NaN passes every comparison, so it is asked for.
     return NonNegative(x, free, passes, ~jnp.any(bad) & jnp.all(jnp.isfinite(x)))
 
 
 @jax.custom_vjp
-def _solution(matrix: Array, vector: Array, bounded: Array, start: Array) -> NonNegative:
-    return sequential_vmap(_pivot)(matrix, vector, bounded, start)
+def _solution(matrix: Array, vector: Array, bounded: Array, start: Array, inverse: Array | None) -> NonNegative:
+    return sequential_vmap(_pivot)(matrix, vector, bounded, start, inverse)
 
 
-def _forward(matrix: Array, vector: Array, bounded: Array, start: Array) -> tuple[NonNegative, tuple]:
-    solution = _solution(matrix, vector, bounded, start)
+def _forward(
+    matrix: Array, vector: Array, bounded: Array, start: Array, inverse: Array | None
+) -> tuple[NonNegative, tuple]:
+    solution = _solution(matrix, vector, bounded, start, inverse)
     return solution, (matrix, solution.values, solution.free)
 
 
 def _backward(kept: tuple, bar: NonNegative) -> tuple:
     matrix, x, free = kept
     of_vector = sequential_vmap(solve_free)(matrix, jnp.where(free, bar.values, 0.0), free)
-    return -0.5 * (of_vector[:, None] * x[None, :] + x[:, None] * of_vector[None, :]), of_vector, None, None
+    return -0.5 * (of_vector[:, None] * x[None, :] + x[:, None] * of_vector[None, :]), of_vector, None, None, None
 
 
 _solution.defvjp(_forward, _backward)
@@ -124,6 +158,7 @@ def nnls(
     vector: Float[Array, " n"],
     bounded: Bool[Array, " n"] | np.ndarray | None = None,
     start: Bool[Array, " n"] | None = None,
+    inverse: Float[Array, "n n"] | None = None,
 ) -> NonNegative:
     """`argmin x.Q.x / 2 - x.q` with `x >= 0` where bounded.
 
@@ -133,6 +168,8 @@ def nnls(
         bounded: which variables must not be negative; None means all.
         start: variables that are thought to be free, of an earlier solution (a warm start: the result is the same);
             None starts from all.
+        inverse: of Q, if it is known: most of the search is done on smaller systems with it (the result is the same,
+            and has no derivative by it).
 
     Returns:
         the solution with its certificate. In reverse mode the derivative of the values is exact wherever no variable
@@ -146,5 +183,6 @@ def nnls(
         vector * scale,
         every if bounded is None else jnp.asarray(bounded, bool),
         every if start is None else start,
+        None if inverse is None else lax.stop_gradient(inverse / scale[:, None] / scale[None, :]),
     )
     return found._replace(values=found.values * scale)

@@ -46,7 +46,7 @@ class ParametricSource(Source):
     over_sample: int = eqx.field(static=True, default=4)
     positive: bool = eqx.field(static=True, default=True)
     light_deviation: Scalar = real(default=10.0)
-    tile: int = eqx.field(static=True, default=16)
+    tile: int = eqx.field(static=True, default=12)
     mesh: Mesh | None = eqx.field(default=None, init=False)
     regularization: Regularization | None = eqx.field(default=None, init=False)
     mixed_precision: bool = eqx.field(static=True, default=False, init=False)

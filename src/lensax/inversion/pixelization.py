@@ -51,7 +51,7 @@ class Pixelization(Source):
     over_sample: int = eqx.field(static=True, default=2)
     positive: bool = eqx.field(static=True, default=True)
     light_deviation: Scalar = real(default=10.0)
-    tile: int = eqx.field(static=True, default=16)
+    tile: int = eqx.field(static=True, default=12)
     components: Any = eqx.field(converter=linear_light, default=None)
     mixed_precision: bool = eqx.field(static=True, default=False)
 

@@ -6,11 +6,10 @@ from typing import Any, final
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
-from jax import lax
-from jax.scipy.linalg import cho_solve
 
 from lensax._types import Array, Float, Scalar
 from lensax.inversion.amplitude import BrightnessMap
+from lensax.inversion.cholesky import factorize
 from lensax.inversion.evidence import Evidence
 from lensax.inversion.mesh import PlacedMesh
 from lensax.inversion.system import Observation, System, observe_rays, white_columns
@@ -160,10 +159,7 @@ def reconstruct(
     residual = observation.data - lensed - jnp.sum(components, 0)
     total = system.curvature + prior
     scale = 1 / jnp.sqrt(jnp.diag(total))
-    factor = lax.linalg.cholesky(total * scale[:, None] * scale[None, :])
-    covariance = (
-        cho_solve((factor, True), jnp.eye(factor.shape[0], dtype=factor.dtype)) * scale[:, None] * scale[None, :]
-    )
+    covariance = factorize(total * scale[:, None] * scale[None, :]).inverse * scale[:, None] * scale[None, :]
     return Reconstruction(
         evidence=evidence,
         mesh=placed,

@@ -2,10 +2,14 @@
 
 from dataclasses import dataclass
 
+from lensax._types import Array
+
 __all__ = ["TileLayout"]
 
 # Sizes of a tile's set of columns: each this much larger than the one before.
 _SMALLEST, _GROWTH = 96, 1.6
+# Columns that are kept for the way back, for each tile on average, of all coefficients; others are made again.
+_KEPT_SHARE = 0.35
 # Rows of a tile that are blurred by one matrix product: more rows multiply more zeros, fewer copy more.
 _BLUR_ROWS = 6
 
@@ -44,6 +48,10 @@ class TileLayout:
         rows, columns = ((n - 1) * self.sampling + k for n, k in zip(outputs, self.kernel))
         return rows, columns
 
+    def window_start(self, tile: Array) -> list[Array]:
+        """First sample of the window that a tile needs."""
+        return [tile[i] * self.sampling + self.start[i] for i in (0, 1)]
+
     @property
     def blur_rows(self) -> int:
         """The largest divisor of the rows of a tile's output that is at most `_BLUR_ROWS`."""
@@ -62,3 +70,7 @@ class TileLayout:
             sizes.append(int(size))
             size *= _GROWTH
         return (*sizes, self.n_cells)
+
+    def kept_columns(self, n_tiles: int) -> int:
+        """Columns of all tiles together for which there is room."""
+        return n_tiles * min(self.n_cells, max(_SMALLEST, int(_KEPT_SHARE * self.n_cells)))

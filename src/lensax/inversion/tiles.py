@@ -21,10 +21,21 @@ from jax.custom_batching import sequential_vmap
 from lensax._types import Array
 from lensax.instrument.convolution import pixel_weights
 from lensax.instrument.kernel import Kernel
+from lensax.inversion.blocks import merge
 from lensax.inversion.frame import Frame
 from lensax.inversion.noise import Whitener, whiten, whitening_matrix
 from lensax.inversion.taps import Taps
 from lensax.inversion.tile_layout import TileLayout
+from lensax.inversion.tile_mapping import (
+    Samples,
+    Spread,
+    add_slice,
+    columns_of,
+    columns_seen,
+    mapping,
+    pull_back,
+    slice_of,
+)
 
 __all__ = ["NormalEquations", "normal_equations"]
 
@@ -39,15 +50,6 @@ class NormalEquations(NamedTuple):
 
     curvature: Array
     data_vector: Array
-
-
-class _Rays(NamedTuple):
-    """Taps in the layout of the window: (rows, columns, rays[, degree + 1])."""
-
-    row: Array
-    column: Array
-    along_y: Array
-    along_x: Array
 
 
 class _Pixels(NamedTuple):
@@ -91,25 +93,11 @@ def _observe(layout: TileLayout, mapping: Array, blur: Array, pixels: _Pixels) -
     return (blurred.reshape(k, -1) @ matrix).astype(pixels.last.dtype)
 
 
-def _slice(array: Array, start: Any, size: tuple[int, int], lead: int = 0) -> Array:
-    """Rows and columns `start` to `start + size` of an array whose rows are axis `lead`."""
-    rest = array.ndim - lead - 2
-    zero = jnp.zeros((), jnp.int32)
-    sizes = (*array.shape[:lead], *size, *array.shape[lead + 2 :])
-    return lax.dynamic_slice(array, [zero] * lead + list(start) + [zero] * rest, sizes)
-
-
-def _add_slice(array: Array, part: Array, start: Any, lead: int = 0) -> Array:
-    size = part.shape[lead], part.shape[lead + 1]
-    zero = jnp.zeros((), jnp.int32)
-    where = [zero] * lead + list(start) + [zero] * (array.ndim - lead - 2)
-    return lax.dynamic_update_slice(array, _slice(array, start, size, lead) + part, where)
-
-
 class _Problem(NamedTuple):
     """All arrays of a problem; `light` and `data` are white and have the core's shape."""
 
-    rays: _Rays
+    samples: Samples
+    spread: Spread
     light: Array
     data: Array
     weights: Array
@@ -117,76 +105,20 @@ class _Problem(NamedTuple):
     tiles: Array
 
 
-def _window_start(layout: TileLayout, tile: Array) -> list[Array]:
-    """First sample of the window that a tile needs."""
-    return [tile[i] * layout.sampling + layout.start[i] for i in (0, 1)]
-
-
-def _tile_slice(layout: TileLayout, samples: Array, tile: Array) -> Array:
+def _tile_samples(layout: TileLayout, samples: Samples, tile: Array) -> Samples:
     """The samples of the window that a tile needs."""
-    return _slice(samples, _window_start(layout, tile), layout.inputs(layout.output))
-
-
-def _tile_rays(layout: TileLayout, rays: _Rays, tile: Array) -> _Rays:
-    return _Rays(*(_tile_slice(layout, samples, tile) for samples in rays))
+    start, size = layout.window_start(tile), layout.inputs(layout.output)
+    return jax.tree.map(lambda array: slice_of(array, start, size), samples)
 
 
 def _tile_pixels(layout: TileLayout, pixels: _Pixels, tile: Array) -> _Pixels:
     square = layout.tile, layout.tile
     b = pixels.coefficients
     return _Pixels(
-        _slice(pixels.inverse, tile, layout.output),
-        _slice(pixels.last, tile, square),
-        None if b is None else _slice(b, tile, square, 1),
+        slice_of(pixels.inverse, tile, layout.output),
+        slice_of(pixels.last, tile, square),
+        None if b is None else slice_of(b, tile, square, 1),
     )
-
-
-def _columns_seen(layout: TileLayout, rays: _Rays, tiles: Array) -> Array:
-    """Which coefficients each tile sees, (n_tiles, n_cells)."""
-    border = layout.degree + 1
-    shape = layout.mesh[0] + 2 * border, layout.mesh[1] + 2 * border
-
-    def seen(tile: Array) -> Array:
-        row, column = (_tile_slice(layout, index, tile) for index in (rays.row, rays.column))
-        first = jnp.zeros(shape, bool).at[row, column].set(True, mode="promise_in_bounds")
-        rows = first
-        for i in range(1, layout.degree + 1):
-            rows = rows | jnp.roll(first, i, 0)
-        both = rows
-        for i in range(1, layout.degree + 1):
-            both = both | jnp.roll(rows, i, 1)
-        return both[border:-border, border:-border].ravel()
-
-    return lax.map(seen, tiles)
-
-
-class _Columns(NamedTuple):
-    """A tile's columns: their coefficients (k,), and where each tap lies in (k + 1, samples)."""
-
-    cells: Array
-    target: Array
-
-
-def _columns(layout: TileLayout, seen: Array, rays: _Rays, k: int) -> _Columns:
-    """Columns of the coefficients that a tile sees; taps without a coefficient go to row k."""
-    border, n_x = layout.degree + 1, layout.mesh[1] + 2 * (layout.degree + 1)
-    place = jnp.cumsum(seen.astype(jnp.int32))
-    cells = jnp.searchsorted(place, jnp.arange(1, k + 1, dtype=jnp.int32)).astype(jnp.int32)
-    position = jnp.pad(jnp.where(seen, place - 1, k).reshape(layout.mesh), border, constant_values=k).ravel()
-    first, part = rays.row * n_x + rays.column, range(layout.degree + 1)
-    taps = jnp.stack([jnp.stack([first + (i * n_x + j) for j in part], -1) for i in part], -2)
-    samples = rays.row.shape[0] * rays.row.shape[1]
-    sample = np.arange(samples, dtype=np.int32).reshape(*rays.row.shape[:2], 1, 1, 1)
-    return _Columns(cells, position.at[taps].get(mode="promise_in_bounds") * samples + jnp.asarray(sample))
-
-
-def _mapping(layout: TileLayout, rays: _Rays, columns: _Columns, k: int) -> Array:
-    """The tile's part of the mapping, (k, rows, columns) of samples."""
-    rows, width, per = rays.row.shape
-    weights = rays.along_y[..., :, None] * (rays.along_x * (1 / per))[..., None, :]
-    flat = jnp.zeros((k + 1) * rows * width, weights.dtype)
-    flat = flat.at[columns.target.ravel()].add(weights.ravel(), mode="promise_in_bounds")
-    return flat.reshape(k + 1, rows, width)[:k]
 
 
 def _at(array: Array, rows: Array) -> Array:
@@ -194,43 +126,73 @@ def _at(array: Array, rows: Array) -> Array:
     return array.at[rows].get(mode="fill", fill_value=0.0)
 
 
-def _for_each_size(layout: TileLayout, seen: Array, body: Callable[[int, Any, Any], Any], carry: Any) -> Any:
-    """Fold `body(k, tile, carry)` over all tiles, k being the smallest size that holds the tile's columns."""
-    counts = jnp.sum(seen, axis=1)
-    order = jnp.argsort(counts)
-    start = jnp.zeros((), jnp.int32)
-    for k in layout.sizes:
-        stop = jnp.sum(counts <= k).astype(jnp.int32)
-        carry = lax.fori_loop(start, stop, lambda i, c, k=k: body(k, order[i], c), carry)
+class _Order(NamedTuple):
+    """In which order the tiles are done.
+
+    Attributes:
+        seen: which coefficients each tile sees, (n_tiles, n_cells).
+        tiles: their numbers, those with few columns first.
+        stops: how many of them each size and all below it can hold.
+    """
+
+    seen: Array
+    tiles: Array
+    stops: Array
+
+
+def _order(layout: TileLayout, problem: _Problem) -> _Order:
+    seen = columns_seen(layout, problem.samples, problem.tiles)
+    counts, sizes = jnp.sum(seen, axis=1), jnp.asarray(layout.sizes)
+    stops = jnp.sum(counts[None, :] <= sizes[:, None], axis=1)
+    return _Order(seen, jnp.argsort(counts), stops.astype(jnp.int32))
+
+
+def _for_each_size(layout: TileLayout, order: _Order, body: Callable[[int, Any, Any, Any], Any], carry: Any) -> Any:
+    """Fold `body(k, tile, place, carry)` over all tiles, k being the smallest size that holds the tile's columns.
+
+    Their place among the columns of all tiles counts k for each.
+    """
+    start = place = jnp.zeros((), jnp.int32)
+    for k, stop in zip(layout.sizes, order.stops):
+
+        def one(i: Array, state: tuple[Array, Any], k: int = k) -> tuple[Array, Any]:
+            return state[0] + k, body(k, order.tiles[i], *state)
+
+        place, carry = lax.fori_loop(start, stop, one, (place, carry))
         start = stop
     return carry
 
 
+def _white(layout: TileLayout, problem: _Problem, part: Samples, columns: Any, blur: Array, tile: Array) -> Array:
+    """The blurred and white columns of a tile, (k, tile^2)."""
+    laid = mapping(layout, part, problem.spread, columns, columns.cells.size)
+    return _observe(layout, laid, blur, _tile_pixels(layout, problem.pixels, tile))
+
+
 def _assemble(layout: TileLayout, problem: _Problem, keep: bool = False) -> tuple[NormalEquations, Array]:
-    """F and D; and the white columns of every tile, (n_tiles, n_cells, tile^2), or none of them."""
-    rays, light, data = problem.rays, problem.light, problem.data
-    blur = _blur_matrix(layout, problem.weights)
-    seen = _columns_seen(layout, rays, problem.tiles)
+    """F and D; and the white columns of all tiles, as far as there is room for them, or none of them."""
+    light, data = problem.light, problem.data
+    blur, order = _blur_matrix(layout, problem.weights), _order(layout, problem)
     n, g = layout.n_cells, light.shape[0]
     square = layout.tile, layout.tile
+    room = layout.kept_columns(len(problem.tiles)) if keep else 0
 
-    def add(k: int, index: Array, carry: tuple[Array, ...]) -> tuple[Array, ...]:
+    def add(k: int, index: Array, place: Array, carry: tuple[Array, ...]) -> tuple[Array, ...]:
         source, cross, vector, kept = carry
         tile = problem.tiles[index]
-        part = _tile_rays(layout, rays, tile)
-        columns = _columns(layout, seen[index], part, k)
-        white = _observe(layout, _mapping(layout, part, columns, k), blur, _tile_pixels(layout, problem.pixels, tile))
+        columns = columns_of(layout, order.seen[index], k)
+        white = _white(layout, problem, _tile_samples(layout, problem.samples, tile), columns, blur, tile)
         cells = columns.cells
         source = source.at[cells[:, None], cells[None, :]].add(white @ white.T, mode="drop")
-        cross = cross.at[cells].add(white @ _slice(light, tile, square, 1).reshape(g, layout.tile**2).T, mode="drop")
-        vector = vector.at[cells].add(white @ _slice(data, tile, square).ravel(), mode="drop")
-        if keep:
-            kept = lax.dynamic_update_slice(kept, white[None], [index, *[jnp.zeros((), index.dtype)] * 2])
+        cross = cross.at[cells].add(white @ slice_of(light, tile, square, 1).reshape(g, layout.tile**2).T, mode="drop")
+        vector = vector.at[cells].add(white @ slice_of(data, tile, square).ravel(), mode="drop")
+        if keep:  # what there is no room for is written behind the rest, again and again
+            at = jnp.where(place + k <= room, place, room)
+            kept = lax.dynamic_update_slice(kept, white, [at, jnp.zeros((), at.dtype)])
         return source, cross, vector, kept
 
-    n_kept = len(problem.tiles) if keep else 0
-    zeros = (jnp.zeros(shape, data.dtype) for shape in ((n, n), (n, g), (n,), (n_kept, n, layout.tile**2)))
-    source, cross, vector, kept = _for_each_size(layout, seen, add, tuple(zeros))
+    shapes = (n, n), (n, g), (n,), (room + n if keep else 0, layout.tile**2)
+    source, cross, vector, kept = _for_each_size(layout, order, add, tuple(jnp.zeros(s, data.dtype) for s in shapes))
     flat = light.reshape(g, data.size)
     curvature = jnp.block([[source, cross], [cross.T, flat @ flat.T]])
     return NormalEquations(curvature, jnp.concatenate([vector, flat @ data.ravel()])), kept
@@ -238,50 +200,65 @@ def _assemble(layout: TileLayout, problem: _Problem, keep: bool = False) -> tupl
 
 def _pull_back(
     layout: TileLayout, problem: _Problem, kept: Array, curvature: Array, vector: Array
-) -> tuple[Array, Array, Array, Array]:
-    """Cotangents of along_y, along_x, light and data from those of F and D."""
-    rays, light, data = problem.rays, problem.light, problem.data
-    blur = _blur_matrix(layout, problem.weights)
-    seen = _columns_seen(layout, rays, problem.tiles)
+) -> tuple[Array, Spread, Array, Array]:
+    """Cotangents of the blocks' weights, the spread rays, light and data from those of F and D."""
+    light, data = problem.light, problem.data
+    blur, order = _blur_matrix(layout, problem.weights), _order(layout, problem)
     n, g = layout.n_cells, light.shape[0]
-    square = layout.tile, layout.tile
+    square, room = (layout.tile, layout.tile), layout.kept_columns(len(problem.tiles))
     both = curvature + curvature.T
     source, cross = both[:n, :n], both[:n, n:]
 
-    def add(k: int, index: Array, carry: tuple[Array, Array, Array, Array]) -> tuple[Array, Array, Array, Array]:
-        along_y, along_x, light_bar, data_bar = carry
+    def add(k: int, index: Array, place: Array, carry: Any) -> Any:
+        weights_bar, spread_bar, light_bar, data_bar = carry
         tile = problem.tiles[index]
-        part = _tile_rays(layout, rays, tile)
-        columns = _columns(layout, seen[index], part, k)
+        part = _tile_samples(layout, problem.samples, tile)
+        columns = columns_of(layout, order.seen[index], k)
         pixels = _tile_pixels(layout, problem.pixels, tile)
-        shape = k, part.row.shape[0], part.row.shape[1]
+        shape = k, *layout.inputs(layout.output)
         transpose = jax.linear_transpose(
             lambda m: _observe(layout, m, blur, pixels), jax.ShapeDtypeStruct(shape, data.dtype)
         )
-        white = lax.dynamic_slice(kept, [index, *[jnp.zeros((), index.dtype)] * 2], (1, k, layout.tile**2))[0]
+        white = lax.cond(
+            place + k <= room,
+            lambda: lax.dynamic_slice(kept, [place, jnp.zeros((), place.dtype)], (k, layout.tile**2)),
+            lambda: _white(layout, problem, part, columns, blur, tile),
+        )
         cells = columns.cells
         of_cross, of_vector = _at(cross, cells), _at(vector, cells)
         of_source = _at(_at(source, cells).T, cells).T
         light_tile, data_tile = (
-            _slice(light, tile, square, 1).reshape(g, layout.tile**2),
-            _slice(data, tile, square).ravel(),
+            slice_of(light, tile, square, 1).reshape(g, layout.tile**2),
+            slice_of(data, tile, square).ravel(),
         )
         bar = of_source @ white + of_cross @ light_tile + of_vector[:, None] * data_tile[None, :]
-        (mapping_bar,) = transpose(bar)
-        flat = jnp.concatenate([mapping_bar.reshape(-1), jnp.zeros(mapping_bar[0].size, bar.dtype)])
-        taps_bar = flat.at[columns.target].get(mode="promise_in_bounds") * (1 / part.row.shape[2])
-        start = _window_start(layout, tile)
-        along_y = _add_slice(along_y, jnp.sum(taps_bar * part.along_x[..., None, :], -1), start)
-        along_x = _add_slice(along_x, jnp.sum(taps_bar * part.along_y[..., :, None], -2), start)
-        light_bar = _add_slice(light_bar, (of_cross.T @ white).reshape(g, *square), tile, 1)
-        data_bar = _add_slice(data_bar, (of_vector @ white).reshape(square), tile)
-        return along_y, along_x, light_bar, data_bar
+        weights, spread_bar = pull_back(layout, part, problem.spread, columns, transpose(bar)[0], spread_bar)
+        weights_bar = add_slice(weights_bar, weights, layout.window_start(tile))
+        light_bar = add_slice(light_bar, (of_cross.T @ white).reshape(g, *square), tile, 1)
+        data_bar = add_slice(data_bar, (of_vector @ white).reshape(square), tile)
+        return weights_bar, spread_bar, light_bar, data_bar
 
-    zeros = tuple(jnp.zeros_like(a) for a in (rays.along_y, rays.along_x, light, data))
-    along_y, along_x, light_bar, data_bar = _for_each_size(layout, seen, add, zeros)
+    zeros = jax.tree.map(jnp.zeros_like, (problem.samples.weights, problem.spread, light, data))
+    weights_bar, spread_bar, light_bar, data_bar = _for_each_size(layout, order, add, zeros)
     flat = light.reshape(g, data.size)
     light_bar = light_bar + (both[n:, n:] @ flat + vector[n:, None] * data.ravel()[None, :]).reshape(light.shape)
-    return along_y, along_x, light_bar, data_bar + (vector[n:] @ flat).reshape(data.shape)
+    return weights_bar, spread_bar, light_bar, data_bar + (vector[n:] @ flat).reshape(data.shape)
+
+
+def _in_window(frame: Frame, taps: Taps) -> tuple[Samples, Spread]:
+    """The rays of traced pixels as samples of the window; a pixel that is not traced sees no coefficient."""
+    samples = frame.sampling**2
+    blocks = merge(taps, samples)
+    row, column = frame.window(taps.row), frame.window(taps.column)
+    block_row, block_column, weights = (frame.window(a)[:, :, 0] for a in (blocks.row, blocks.column, blocks.weights))
+    if blocks.spread is None:
+        none = jnp.zeros((0, 1, taps.degree + 1), weights.dtype)
+        return Samples(row, column, block_row, block_column, weights, None, None), Spread(none, none)
+    number = np.arange(frame.n_traced * samples, dtype=np.int32).reshape(frame.n_traced, samples)
+    spread, index = (frame.window(a)[:, :, 0] for a in (blocks.spread, jnp.asarray(number)))
+    rays = taps.row.shape[1] // samples
+    one_by_one = (a.reshape(-1, rays, taps.degree + 1) for a in (taps.along_y, taps.along_x))
+    return Samples(row, column, block_row, block_column, weights, spread, index), Spread(*one_by_one)
 
 
 def normal_equations(
@@ -320,33 +297,33 @@ def normal_equations(
         taps.degree,
         single,
     )
-    window = frame.window_taps(taps)
+    samples, spread = _in_window(frame, taps)
     pixels = _Pixels(whitener.inverse, whitener.last, whitener.coefficients)
     constants = _constant((weights, pixels))
     assemble = sequential_vmap(lambda problem: _assemble(layout, problem)[0])
     assemble_and_keep = sequential_vmap(lambda problem: _assemble(layout, problem, keep=True))
-    pull_back = sequential_vmap(lambda problem, kept, f, d: _pull_back(layout, problem, kept, f, d))
+    backwards = sequential_vmap(lambda problem, kept, f, d: _pull_back(layout, problem, kept, f, d))
 
     @jax.custom_vjp
-    def equations(along_y: Array, along_x: Array, light: Array, data: Array, rest: Any) -> NormalEquations:
-        return assemble(posed(along_y, along_x, light, data, rest))
+    def equations(block_weights: Array, spread: Spread, light: Array, data: Array, rest: Any) -> NormalEquations:
+        return assemble(posed(block_weights, spread, light, data, rest))
 
-    def posed(along_y: Array, along_x: Array, light: Array, data: Array, rest: Any) -> _Problem:
-        row, column, weights, pixels, tiles = rest
-        return _Problem(_Rays(row, column, along_y, along_x), light, data, weights, pixels, tiles)
+    def posed(block_weights: Array, spread: Spread, light: Array, data: Array, rest: Any) -> _Problem:
+        samples, weights, pixels, tiles = rest
+        return _Problem(samples._replace(weights=block_weights), spread, light, data, weights, pixels, tiles)
 
-    def forward(along_y: Array, along_x: Array, light: Array, data: Array, rest: Any) -> Any:
-        problem = posed(along_y, along_x, light, data, rest)
+    def forward(block_weights: Array, spread: Spread, light: Array, data: Array, rest: Any) -> Any:
+        problem = posed(block_weights, spread, light, data, rest)
         found, kept = assemble_and_keep(problem)
         return found, (problem, kept)
 
     def backward(residual: tuple[_Problem, Array], bar: NormalEquations) -> Any:
         problem, kept = residual
-        return *pull_back(problem, kept, bar.curvature, bar.data_vector), None
+        return *backwards(problem, kept, bar.curvature, bar.data_vector), None
 
     equations.defvjp(forward, backward)
-    rest = (window.row, window.column, *constants, jnp.asarray(frame.tiles))
-    return equations(window.along_y, window.along_x, light, data, rest)
+    rest = (samples._replace(weights=jnp.zeros(())), *constants, jnp.asarray(frame.tiles))
+    return equations(samples.weights, spread, light, data, rest)
 
 
 @jax.custom_jvp
