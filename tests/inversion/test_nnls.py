@@ -46,6 +46,19 @@ def test_start_changes_the_passes_alone():
     np.testing.assert_allclose(warm.values, cold.values, atol=1e-12)
 
 
+def test_an_inverse_changes_the_passes_alone():
+    """The zeros are found from the other side, with an inverse that is good, and with one that misleads."""
+    a, b = problem(40, 1)
+    q, v = jnp.asarray(a.T @ a), jnp.asarray(a.T @ b)
+    cold, inverse = nnls(q, v), jnp.linalg.inv(q)
+    found = nnls(q, v, inverse=inverse)
+    assert found.passes == 1
+    np.testing.assert_allclose(found.values, cold.values, atol=1e-12)
+    misled = nnls(q, v, inverse=inverse[::-1, ::-1])
+    assert misled.certified
+    np.testing.assert_allclose(misled.values, cold.values, atol=1e-12)
+
+
 def test_free_variables_may_be_negative():
     a, b = problem(12, 0)
     bounded = jnp.arange(12) > 3

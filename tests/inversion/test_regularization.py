@@ -19,7 +19,7 @@ PRIORS = {
     "adaptive": inversion.Adaptive(0.3, 5.0, BRIGHT, 1.5),
     "matern 1/2": inversion.Matern(0.2, 2.0),
     "matern 3/2": inversion.Matern(0.2, 2.0, nu=1.5),
-    "matern 5/2": inversion.Matern(0.2, inversion.BrightnessAmplitude(2.0, BRIGHT), nu=2.5),
+    "matern 5/2": inversion.Matern(0.2, inversion.BrightnessAmplitude(2.0, BRIGHT, size=1.03), nu=2.5),
     "gaussian": inversion.GaussianKernel(0.2, inversion.MoffatAmplitude(2.0, 0.3, e1=0.2, dark=0.01)),
 }
 each_prior = pytest.mark.parametrize("prior", PRIORS.values(), ids=PRIORS.keys())
@@ -104,3 +104,13 @@ def test_brightness_map_reads_its_image():
 def test_bad_priors_are_refused(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+def test_a_size_enlarges_the_brightness_about_the_origin():
+    x, y = jnp.asarray([0.1, -0.2, 0.3]), jnp.asarray([0.05, 0.2, -0.1])
+    large = inversion.BrightnessAmplitude(2.0, BRIGHT, 0.01, size=1.5)
+    np.testing.assert_allclose(
+        large(1.5 * x, 1.5 * y), inversion.BrightnessAmplitude(2.0, BRIGHT, 0.01)(x, y), rtol=1e-12
+    )
+    with pytest.raises(ValueError, match="size must be a positive factor"):
+        inversion.BrightnessAmplitude(2.0, BRIGHT, 0.01, size=0.0)

@@ -10,7 +10,7 @@ from scipy.stats import multivariate_normal
 import lensax as lx
 from lensax import inversion
 from lensax.inversion.source import prior_matrix
-from lensax.inversion.system import observe_rays, white_columns
+from lensax.inversion.system import assemble, observe_rays, white_columns
 from lensax.inversion.trace import linear_light
 
 LIGHT = (lx.light.GaussianBasis([0.2, 0.6], 0.1, 0.0, 0.01, 0.0), lx.light.Sky())
@@ -47,6 +47,35 @@ def test_tiles_make_the_dense_system(mesh, noise, over_sample, dataset, light):
     expected = columns @ columns.T
     np.testing.assert_allclose(system.curvature, expected, atol=1e-13 * np.abs(expected).max())
     np.testing.assert_allclose(system.data_vector, columns @ data, atol=1e-12 * np.abs(columns @ data).max())
+
+
+def test_derivative_of_the_system():
+    """Where rays of a pixel lie many cells apart, and more columns are seen than are kept for the way back."""
+    image = make_dataset(lx.Mask.circular(0.8))
+    pixelization = inversion.Pixelization(inversion.AdaptiveMesh((11, 11)), inversion.Constant(1.0), over_sample=4)
+    observation = pixelization.observation(image)
+    data = observation.white(observation.data[None])[0].ravel()
+    random = np.random.default_rng(0)
+    of_matrix, of_vector = (jnp.asarray(random.normal(size=shape)) for shape in ((121, 121), (121,)))
+
+    def through_tiles(radius):
+        system = assemble(observation, pixelization.mesh, lens(radius), None, jnp.asarray(10.0))
+        return jnp.vdot(of_matrix, system.curvature) + of_vector @ system.data_vector
+
+    def through_images(radius):
+        _, taps, _ = observe_rays(observation, pixelization.mesh, lens(radius))
+        fields = jax.lax.map(lambda unit: observation.blurred(taps.evaluate(unit)), jnp.eye(121))
+        columns = observation.white(fields).reshape(121, -1)
+        return jnp.vdot(of_matrix, columns @ columns.T) + of_vector @ (columns @ data)
+
+    def lens(radius):
+        return lx.mass.PowerLaw(radius, 2.1, 0.1, 0.05, 0.01, -0.02), LENS[1]
+
+    radius = jnp.asarray(0.7)
+    value, slope = jax.jit(jax.value_and_grad(through_tiles))(radius)
+    expected, expected_slope = jax.jit(jax.value_and_grad(through_images))(radius)
+    np.testing.assert_allclose(value, expected, rtol=1e-11)
+    np.testing.assert_allclose(slope, expected_slope, rtol=1e-9)
 
 
 def test_light_from_outside_the_mask_blurs_in(ring):

@@ -61,18 +61,15 @@ def consecutive(first: Int[Array, "*shape"], count: int) -> Int[Array, "*shape c
     return jnp.stack([first + i for i in range(count)], -1)
 
 
-def cubic_integrals(t: Float[Array, "*shape"]) -> Float[Array, "*shape 4"]:
-    """Integrals from minus infinity to z of the four cubic splines that differ from zero there.
+def cubic_integrals(t: Float[Array, "*shape"]) -> tuple[Float[Array, "*shape"], ...]:
+    """Integrals from minus infinity to z of the four cubic splines that differ from zero there, the first one first.
 
     Args:
         t: the fraction `z - floor(z)`.
     """
-    return jnp.stack(
-        [
-            1 - (1 - t) ** 4 / 24,
-            (12 + 16 * t - 8 * t**3 + 3 * t**4) / 24,
-            (1 + 4 * t + 6 * t**2 + 4 * t**3 - 3 * t**4) / 24,
-            t**4 / 24,
-        ],
-        -1,
+    return (
+        1 - (1 - t) ** 4 / 24,
+        (12 + 16 * t - 8 * t**3 + 3 * t**4) / 24,
+        (1 + 4 * t + 6 * t**2 + 4 * t**3 - 3 * t**4) / 24,
+        t**4 / 24,
     )

@@ -40,7 +40,7 @@ class Samples(NamedTuple):
         row, column: first spline of every ray, (rows, columns, rays).
         block_row, block_column, weights: see `Blocks`.
         spread: see `Blocks`.
-        index: place of a sample in `Spread`.
+        number: place of a sample in `Spread`.
     """
 
     row: Array
@@ -49,7 +49,7 @@ class Samples(NamedTuple):
     block_column: Array
     weights: Array
     spread: Array | None
-    index: Array | None
+    number: Array | None
 
 
 class Columns(NamedTuple):
@@ -122,9 +122,9 @@ def _block_target(layout: TileLayout, part: Samples, columns: Columns) -> Array:
 
 def _for_each_chunk(layout: TileLayout, part: Samples, columns: Columns, body: Any, carry: Any) -> Any:
     """Fold `body(places in Spread, whether they count, targets, carry)` over the tile's spread samples."""
-    if part.spread is None or part.index is None:
+    if part.spread is None or part.number is None:
         return carry
-    index, count = part.index.ravel(), part.spread.size
+    numbers, count = part.number.ravel(), part.spread.size
     order = jnp.nonzero(part.spread.ravel(), size=-(-count // _CHUNK) * _CHUNK, fill_value=count)[0].astype(jnp.int32)
     row, column = (a.reshape(count, -1) for a in (part.row, part.column))
 
@@ -132,10 +132,10 @@ def _for_each_chunk(layout: TileLayout, part: Samples, columns: Columns, body: A
         which = lax.dynamic_slice(order, [i * _CHUNK], [_CHUNK])
         sample = jnp.minimum(which, count - 1)
         target = _target(layout, columns, row[sample], column[sample], layout.degree + 1)
-        return body(index[sample], which < count, target * count + sample[:, None, None, None], carry)
+        return body(numbers[sample], which < count, target * count + sample[:, None, None, None], carry)
 
-    number = jnp.sum(part.spread).astype(jnp.int32)
-    return lax.fori_loop(jnp.zeros((), jnp.int32), -(-number // _CHUNK), chunk, carry)
+    chunks = -(-jnp.sum(part.spread).astype(jnp.int32) // _CHUNK)
+    return lax.fori_loop(jnp.zeros((), jnp.int32), chunks, chunk, carry)
 
 
 def mapping(layout: TileLayout, part: Samples, spread: Spread, columns: Columns, k: int) -> Array:

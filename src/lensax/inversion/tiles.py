@@ -255,10 +255,10 @@ def _in_window(frame: Frame, taps: Taps) -> tuple[Samples, Spread]:
         none = jnp.zeros((0, 1, taps.degree + 1), weights.dtype)
         return Samples(row, column, block_row, block_column, weights, None, None), Spread(none, none)
     number = np.arange(frame.n_traced * samples, dtype=np.int32).reshape(frame.n_traced, samples)
-    spread, index = (frame.window(a)[:, :, 0] for a in (blocks.spread, jnp.asarray(number)))
+    spread, numbers = (frame.window(a)[:, :, 0] for a in (blocks.spread, jnp.asarray(number)))
     rays = taps.row.shape[1] // samples
     one_by_one = (a.reshape(-1, rays, taps.degree + 1) for a in (taps.along_y, taps.along_x))
-    return Samples(row, column, block_row, block_column, weights, spread, index), Spread(*one_by_one)
+    return Samples(row, column, block_row, block_column, weights, spread, numbers), Spread(*one_by_one)
 
 
 def normal_equations(
