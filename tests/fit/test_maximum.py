@@ -67,7 +67,26 @@ def test_a_known_covariance_shortens_the_search(made, found):
     assert guided.log_density > found.log_density - 0.01
 
 
+def test_the_search_learns_a_covariance_that_shortens_the_next_one(made, found):
+    deviation = np.sqrt(np.diag(laplace(made, found.z, found.free).covariance))
+    ratio = np.sqrt(np.diag(found.covariance)) / deviation
+    assert np.all((ratio > 0.2) & (ratio < 5))
+    again = maximize(made, [start(made)], covariance=found.covariance)
+    assert len(again.histories[0].log_density) < len(found.histories[0].log_density)
+    rough = laplace(made, found.z, found.free, covariance=found.covariance).covariance
+    np.testing.assert_allclose(np.sqrt(np.diag(rough)), deviation, rtol=0.02)
+
+
+def test_a_looser_tolerance_ends_sooner(made, found):
+    loose = maximize(made, [start(made)], tolerance=1.0)
+    assert loose.converged
+    assert len(loose.histories[0].log_density) < len(found.histories[0].log_density)
+    assert found.log_density - 2.0 < loose.log_density <= found.log_density + 1e-6
+
+
 def test_bad_input(made):
+    with pytest.raises(ValueError, match="tolerance must be a positive number of nats, got 0"):
+        maximize(made, [start(made)], tolerance=0.0)
     with pytest.raises(ValueError, match="at least one start"):
         maximize(made, [])
     with pytest.raises(ValueError, match="unknown free parameter 'slop'; did you mean 'slope'"):

@@ -7,9 +7,9 @@ import pytest
 from fit_problem import LIGHT, MASS, START, image, parameters, parametric
 
 from lensax.fit import FitModel, Plan, SourceBox, brightness_of, fit_in_stages, noise_of
-from lensax.fit.stages import FIRST_STRENGTH
+from lensax.fit.stages import FIRST_STRENGTH, Memory
 from lensax.inversion import BrightnessAmplitude, CorrelatedNoise, Matern, Pixelization, UniformMesh
-from lensax.parameters import Free
+from lensax.parameters import Free, Parameters
 from lensax.recipe import Ingredient
 
 
@@ -24,6 +24,16 @@ def open_model() -> FitModel:
         "dark": Free("dark", dist.LogNormal(-3.0, 1.0)),
     }
     return FitModel(parameters(**more), MASS, source, LIGHT)
+
+
+class Recorder(Memory):
+    """Notes which stages are finished."""
+
+    def __init__(self, seen: list) -> None:
+        self.seen = seen
+
+    def save(self, stage) -> None:
+        self.seen.append((stage.name, stage.maximum.log_density))
 
 
 @pytest.fixture(scope="module")
@@ -74,6 +84,35 @@ def test_the_noise_is_scaled_to_the_residuals(stages):
     np.testing.assert_allclose(np.sum(white**2), freedom, rtol=1e-9)
     outside = ~np.asarray(wrong.mask)
     np.testing.assert_array_equal(np.asarray(scaled.noise_map)[outside], np.asarray(wrong.noise_map)[outside])
+
+
+@pytest.mark.extended
+def test_a_draft_is_coarser_and_a_new_map_has_its_own_size():
+    """The first pass of several has half of the cells; the last begins where the one before ended, but for the size."""
+    amplitude = Ingredient(BrightnessAmplitude, {"deviation": "deviation", "size": "size"})
+    model = open_model()
+    regularization = model.source.parts["regularization"].with_parts(amplitude=amplitude)
+    more = {"size": Free("size", dist.LogNormal(0.0, 0.2))}
+    entries = {name: model.parameters[name] for name in model.parameters if name != "dark"}
+    box = SourceBox(cell=0.04, margin=0.1, most=64)
+    source = model.source.with_parts(mesh=box, regularization=regularization)
+    source = Ingredient(source.profile, {}, {"over_sample": 2}, source.parts)
+    model = FitModel(Parameters({**entries, **more}), model.mass, source, model.light)
+    begin = {name: jnp.asarray(START[name]) for name in ("radius", "slope", "e1", "light")}
+    plan = Plan(passes=2, iterations=3, first_mesh=(5, 5), hold_first=("slope",))
+    seen = []
+    _, draft, last = fit_in_stages(model, image(), [begin], plan, memory=Recorder(seen))
+    assert [name for name, _ in seen] == ["first pass", "pass 2", "pass 3"]
+    cells = [int(np.prod(stage.posterior.model.source.parts["mesh"].shape)) for stage in (draft, last)]
+    assert cells[0] < 0.7 * cells[1]
+    assert [dict(stage.posterior.model.source.switches)["over_sample"] for stage in (draft, last)] == [1, 2]
+    first = float(last.maximum.histories[0].log_density[0])
+    theta = {**draft.maximum.theta, "size": jnp.asarray(1.0)}
+    np.testing.assert_allclose(
+        first, last.posterior.evaluate(last.posterior.unconstrained(theta)).log_density, atol=0.5
+    )
+    assert last.maximum.covariance.shape == (last.posterior.n_parameters,) * 2
+    assert np.linalg.eigvalsh(last.maximum.covariance).min() > 0
 
 
 @pytest.mark.extended

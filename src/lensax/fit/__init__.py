@@ -9,8 +9,10 @@ from lensax.fit.posterior import Evaluation, Posterior
 from lensax.fit.preparation import SourceBox, brightness_of, noise_of
 from lensax.fit.sample import Samples, sample
 from lensax.fit.stages import Memory, Plan, Stage, fit_in_stages
+from lensax.fit.waiting import BrightnessMesh
 
 __all__ = [
+    "BrightnessMesh",
     "Evaluation",
     "FitImages",
     "FitModel",

@@ -11,14 +11,18 @@ from lensax._types import Array, Float, PRNGKeyArray
 from lensax.fit.posterior import Evaluation, Posterior
 from lensax.parameters.near import unknown
 
-__all__ = ["History", "Maximum", "maximize", "starting_points"]
+__all__ = ["History", "Maximum", "maximize", "starting_points", "unknown_covariance"]
 
 # What a refused lens counts as below the best one so far: a wall that a line search steps back from.
 _REFUSED = 1e4
 # Width of the posterior over that of the prior when nothing is known: L-BFGS-B begins with a step of this size.
 _CAUTION = 0.1
-# Change of the log density, in nats, below which the search has ended.
-_TOLERANCE = 1e-4
+# Iterations that must gain less than the tolerance together: a single one may be short just before a long descent.
+_PATIENCE = 3
+# Change of the log density, in nats, that is rounding.
+_ROUNDING = 1e-6
+# Steps that L-BFGS-B remembers.
+_MEMORY = 30
 
 Progress = Callable[[int, int, float], None]
 
@@ -50,6 +54,8 @@ class Maximum(NamedTuple):
         gradient_norm: largest component of the gradient by z.
         converged: of the search that found it.
         free: coefficients of the solution that are not held at zero.
+        covariance: of z, (n, n), as far as the steps of the search have shown it: rough, for the next search or for
+            the step of a difference; no error bar.
         histories: every search, in the order of the starts.
     """
 
@@ -60,6 +66,7 @@ class Maximum(NamedTuple):
     gradient_norm: float
     converged: bool
     free: np.ndarray
+    covariance: np.ndarray
     histories: tuple[History, ...]
 
 
@@ -70,6 +77,7 @@ def maximize(
     hold: Sequence[str] = (),
     covariance: Float[Array, "n n"] | np.ndarray | None = None,
     progress: Progress | None = None,
+    tolerance: float = 1e-3,
 ) -> Maximum:
     """The highest point of a posterior that L-BFGS-B (SciPy) finds from some starts.
 
@@ -79,24 +87,27 @@ def maximize(
         iterations: of each search at most.
         hold: parameters that stay where they start. While nothing but the regularization moves, the linear system is
             made once.
-        covariance: of z about the maximum, as far as it is known, such as that of an earlier `laplace`: it shortens
-            the search.
+        covariance: of z about the maximum, as far as it is known, such as that of an earlier search or of `laplace`:
+            it shortens the search.
         progress: called after every evaluation with the number of the start, that of the evaluation, and the best log
             density of this start so far.
+        tolerance: change of the log density within three iterations, in nats, below which a search has ended.
 
     Raises:
-        ValueError: no start, a start outside of the prior, a held name that is no free parameter, or starts that are
-            all refused.
+        ValueError: no start, a start outside of the prior, a held name that is no free parameter, a tolerance that is
+            not positive, or starts that are all refused.
     """
     if not starts:
         raise ValueError("maximize: expected at least one start, got none")
     for name in hold:
         if name not in posterior.names:
             raise ValueError(f"maximize: {unknown(name, posterior.names, 'free parameter')}")
+    if not tolerance > 0:
+        raise ValueError(f"maximize: tolerance must be a positive number of nats, got {tolerance!r}")
     moving = np.array([i for i, name in enumerate(posterior.names) if name not in hold], int)
-    factor = _factor(covariance, moving)
+    factor = _factor(unknown_covariance(posterior.n_parameters) if covariance is None else covariance, moving)
     searches = [
-        _Search(posterior, np.asarray(posterior.unconstrained(start)), moving, factor, index, progress)
+        _Search(posterior, np.asarray(posterior.unconstrained(start)), moving, factor, index, tolerance, progress)
         for index, start in enumerate(starts)
     ]
     histories = tuple(search.run(iterations) for search in searches)
@@ -115,6 +126,7 @@ def maximize(
         gradient_norm=float(np.abs(gradient).max()) if moving.size else 0.0,
         converged=histories[best].converged,
         free=np.asarray(found.free),
+        covariance=searches[best].covariance,
         histories=histories,
     )
 
@@ -139,23 +151,44 @@ class _Search:
     """One search, in coordinates u with `z = start + factor u` for those parameters that move."""
 
     def __init__(
-        self, posterior: Posterior, start: np.ndarray, moving: np.ndarray, factor: np.ndarray, index: int, progress: Any
+        self,
+        posterior: Posterior,
+        start: np.ndarray,
+        moving: np.ndarray,
+        factor: np.ndarray,
+        index: int,
+        tolerance: float,
+        progress: Any,
     ) -> None:
         self.posterior, self.start, self.moving, self.factor = posterior, start, moving, factor
-        self.index, self.progress = index, progress
+        self.index, self.tolerance, self.progress = index, tolerance, progress
         names = {posterior.names[i] for i in moving}
         alone = names <= set(posterior.model.regularization_names)
         self.system = posterior.system(jnp.asarray(start)) if alone else None
         self.values: list[float] = []
+        self.accepted: list[float] = []
+        self.last: tuple[np.ndarray, tuple[float, np.ndarray]] | None = None
         self.best: tuple[np.ndarray, Evaluation] | Any | None = None
         self.free: Any = None
+        self.covariance = unknown_covariance(len(start))
+        self._learn(np.eye(len(moving)))
 
     def z(self, u: np.ndarray) -> np.ndarray:
         z = self.start.copy()
         z[self.moving] += self.factor @ u
         return z
 
+    def _learn(self, inverse_hessian: np.ndarray) -> None:
+        """What a search by u says of z."""
+        self.covariance[np.ix_(self.moving, self.moving)] = self.factor @ inverse_hessian @ self.factor.T
+
     def __call__(self, u: np.ndarray) -> tuple[float, np.ndarray]:
+        """What SciPy minimises, and its gradient; the point of the call before is not evaluated again."""
+        if self.last is None or not np.array_equal(u, self.last[0]):
+            self.last = u.copy(), self._evaluate(u)
+        return self.last[1]
+
+    def _evaluate(self, u: np.ndarray) -> tuple[float, np.ndarray]:
         z = self.z(u)
         found = jax.block_until_ready(self.posterior.evaluate(jnp.asarray(z), self.free, self.system))
         value = float(found.log_density)
@@ -171,6 +204,16 @@ class _Search:
             return _REFUSED - (top if np.isfinite(top) else 0.0), np.zeros(len(u))
         return -value, -self.factor.T @ np.asarray(found.gradient)[self.moving]
 
+    @property
+    def ended(self) -> bool:
+        """Whether the last iterations have gained next to nothing."""
+        return len(self.accepted) > _PATIENCE and self.accepted[-_PATIENCE - 1] - self.accepted[-1] < self.tolerance
+
+    def _accept(self, intermediate_result: Any) -> None:
+        self.accepted.append(float(intermediate_result.fun))
+        if self.ended:
+            raise StopIteration
+
     def run(self, iterations: int) -> History:
         from scipy.optimize import minimize
 
@@ -179,17 +222,24 @@ class _Search:
             self(u)
             message, converged = "nothing is free", True
         else:
-            first = abs(self(u)[0])  # the scale of the tolerance, which SciPy takes relative to the value
-            options = {"maxiter": iterations, "ftol": _TOLERANCE / max(first, 1.0), "gtol": 1e-3, "maxcor": 30}
-            result = minimize(self, u, jac=True, method="L-BFGS-B", options=options)
+            first = self(u)[0]  # the scale of the tolerance, which SciPy takes relative to the value
+            self.accepted = [first]
+            options = {"maxiter": iterations, "ftol": _ROUNDING / max(abs(first), 1.0), "gtol": 1e-3, "maxcor": _MEMORY}
+            result = minimize(self, u, jac=True, method="L-BFGS-B", options=options, callback=self._accept)
+            self._learn(result.hess_inv.todense())
             message, converged = str(result.message), bool(result.success)
+            if self.ended and not converged:
+                message, converged = f"the last {_PATIENCE} iterations gained less than the tolerance", True
         best = -np.inf if self.best is None else float(self.best[1].log_density)
         return History(np.array(self.values), best, message, converged)
 
 
+def unknown_covariance(n: int) -> np.ndarray:
+    """The covariance of z, (n, n), that a search begins with when nothing is known."""
+    return _CAUTION**2 * np.eye(n)
+
+
 def _factor(covariance: Any, moving: np.ndarray) -> np.ndarray:
     """A square root of the covariance of those that move, the others standing still."""
-    if covariance is None:
-        return _CAUTION * np.eye(len(moving))
     precision = np.linalg.inv(np.asarray(covariance, float))[np.ix_(moving, moving)]
     return np.linalg.cholesky(np.linalg.inv(0.5 * (precision + precision.T)))

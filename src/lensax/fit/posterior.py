@@ -19,6 +19,7 @@ from lensax._check import check, positive
 from lensax._types import Array, Bool, Float, Int, Scalar, as_real
 from lensax.fit.model import FitModel
 from lensax.fit.positions import Positions
+from lensax.fit.waiting import waiting
 from lensax.instrument import Imaging
 from lensax.inversion import IndependentNoise, Noise, Observation, Reconstruction, System
 from lensax.inversion.guard import settle
@@ -73,7 +74,8 @@ class Posterior(eqx.Module):
         minimum_magnification: lenses that magnify the source by less are refused: the source would be the image.
 
     Raises:
-        ValueError: a dataset that does not fit the source (see `Source.observation`).
+        ValueError: a dataset that does not fit the source (see `Source.observation`), or a source that waits for an
+            earlier fit.
         RuntimeError: JAX does not compute in float64.
     """
 
@@ -95,6 +97,9 @@ class Posterior(eqx.Module):
         positions: Positions | None = None,
         minimum_magnification: Any = 1.5,
     ) -> None:
+        if waiting(model):
+            names = " and ".join(waiting(model))
+            raise ValueError(f"Posterior: {names} can only be known from an earlier fit; use fit_in_stages")
         self.model, self.dataset, self.positions = model, dataset, positions
         self.noise = IndependentNoise() if noise is None else noise
         self.minimum_magnification = as_real(minimum_magnification)

@@ -190,6 +190,7 @@ def _to_json(maximum: Maximum, seconds: float) -> dict[str, Any]:
         "gradient_norm": maximum.gradient_norm,
         "converged": bool(maximum.converged),
         "free": np.asarray(maximum.free).astype(int).tolist(),
+        "covariance": np.asarray(maximum.covariance).tolist(),
         "histories": [
             {**history._asdict(), "log_density": [float(v) for v in history.log_density]}
             for history in maximum.histories
@@ -208,6 +209,7 @@ def _from_json(stored: Mapping[str, Any], posterior: Posterior) -> Maximum:
         gradient_norm=stored["gradient_norm"],
         converged=stored["converged"],
         free=np.asarray(stored["free"], bool),
+        covariance=np.asarray(stored["covariance"]),
         histories=tuple(
             History(np.asarray(one["log_density"]), one["best"], one["message"], one["converged"])
             for one in stored["histories"]
@@ -224,10 +226,9 @@ def _laplace(stage: Stage, folder: FitFolder, watcher: Watcher, seconds: dict[st
         numbers = {name: np.asarray(stored[name]) for name in arrays}
         return Laplace(stage.posterior, **numbers, log_density=stored["log_density"], raised=stored["raised"])
     begin = time.monotonic()
-    watcher.begin("error bars", 4 * len(stage.maximum.z), "gradients")
-    found = laplace(
-        stage.posterior, stage.maximum.z, jnp.asarray(stage.maximum.free), lambda count, _: watcher.at(count)
-    )
+    top = stage.maximum
+    watcher.begin("error bars", 2 * len(top.z), "gradients")
+    found = laplace(stage.posterior, top.z, jnp.asarray(top.free), lambda count, _: watcher.at(count), top.covariance)
     seconds["error bars"] = time.monotonic() - begin
     numbers = {name: getattr(found, name).tolist() for name in arrays}
     more = {"log_density": float(found.log_density), "raised": found.raised, "seconds": seconds["error bars"]}

@@ -6,14 +6,16 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from lensax._types import PRNGKeyArray
 from lensax.fit.laplace import laplace
-from lensax.fit.maximum import Maximum, maximize, starting_points
+from lensax.fit.maximum import Maximum, maximize, starting_points, unknown_covariance
 from lensax.fit.model import FitModel
 from lensax.fit.positions import Positions
 from lensax.fit.posterior import Posterior
 from lensax.fit.preparation import SourceBox, brightness_of, noise_of
+from lensax.fit.waiting import awaits_brightness, is_open, laid, waiting, with_brightness
 from lensax.instrument import Imaging
 from lensax.inversion import (
     AdaptiveMesh,
@@ -27,7 +29,7 @@ from lensax.inversion import (
 from lensax.parameters import Free, Parameters
 from lensax.recipe import Ingredient
 
-__all__ = ["FIRST_STRENGTH", "Memory", "Plan", "Stage", "fit_in_stages", "is_open"]
+__all__ = ["FIRST_STRENGTH", "Memory", "Plan", "Stage", "fit_in_stages"]
 
 FIRST_STRENGTH = "first_pass.strength"
 """Name of the parameter of the first pass's regularization."""
@@ -47,7 +49,10 @@ class Plan:
         first_mesh: cells of the first pass, if there is one.
         first_over_sample: its rays per pixel and axis.
         hold_first: parameters that stay at their start in the first pass, such as a slope.
+        draft: whether the first of several such passes has half as many cells, and as many rays as the first pass.
         precondition: whether a Hessian of the posterior, of two gradients for each parameter, shortens the last search.
+        tolerance: change of the log density within three iterations, in nats, below which a search has ended; ten
+            times as much in all searches but the last of the last stage.
     """
 
     noise: bool = True
@@ -57,7 +62,9 @@ class Plan:
     first_mesh: tuple[int, int] = (20, 20)
     first_over_sample: int = 1
     hold_first: tuple[str, ...] = ()
+    draft: bool = True
     precondition: bool = False
+    tolerance: float = 0.01
 
 
 class Stage(NamedTuple):
@@ -102,11 +109,15 @@ def fit_in_stages(
 ) -> list[Stage]:
     """The maximum of a posterior, by way of simpler ones; the last stage is the result.
 
-    A source whose mesh is a `SourceBox`, or whose prior is scaled by a brightness that is not known yet (a
-    `BrightnessAmplitude` without one), gets a first pass on an adaptive mesh with a gradient prior. Its residuals tell
-    the noise, its source the box and the brightness. Then the parameters of the regularization are fitted, for which
-    the linear system is made once, and all together; the brightness is taken from the result and the pass repeated.
+    A source whose mesh is a `SourceBox` or a `BrightnessMesh`, or whose prior follows a brightness that is not known
+    yet (a `BrightnessAmplitude` or an `Adaptive` without one), gets a first pass on an adaptive mesh with a gradient
+    prior. Its residuals tell the noise, its source the mesh and the brightness. Then the parameters of the
+    regularization are fitted, for which the linear system is made once, and all together; the brightness is taken from
+    the result and the pass repeated.
     Any other source is fitted as it is, and again with the noise that its residuals tell.
+
+    The first of these passes may be a draft, with half of the cells and fewer rays; all others have the same mesh and
+    are one program. What a stage has learned of the shape of the posterior shortens the search of the next one.
 
     Args:
         model: what is fitted.
@@ -123,13 +134,19 @@ def fit_in_stages(
         minimum_magnification: lenses that magnify the source by less are refused.
 
     Raises:
-        ValueError: what `Posterior`, `maximize` and `noise_of` refuse, or draws without a key.
+        ValueError: what `Posterior`, `maximize` and `noise_of` refuse, draws without a key, or a source that waits for
+            an earlier pass where there is none.
     """
     plan = Plan() if plan is None else plan
     memory = Memory() if memory is None else memory
     if draws and key is None:
         raise ValueError("fit_in_stages: draws of the prior need a key, got None")
     stages: list[Stage] = []
+    rough = is_open(model)
+    if rough and plan.passes < 1:
+        names = " and ".join(waiting(model))
+        raise ValueError(f"fit_in_stages: {names} can only be known from an earlier pass; passes must be at least 1")
+    count = 1 + (plan.passes if rough else int(plan.noise))
 
     def run(name: str, model: FitModel, starts: Sequence[Mapping[str, Any]], hold: Sequence[str] = ()) -> Stage:
         posterior = Posterior(model, dataset, noise, positions, minimum_magnification)
@@ -138,11 +155,14 @@ def fit_in_stages(
             stages.append(_stage(name, posterior, known))
             return stages[-1]
         more = starting_points(posterior, key, draws) if draws and key is not None and not stages else []
-        stages.append(_climb(name, posterior, [*starts, *more], plan, hold, progress))
+        learned = _learned(posterior, stages[-1]) if stages else None
+        tolerance = plan.tolerance * (1 if len(stages) == count - 1 else 10)
+        prior = set(posterior.model.regularization_names)
+        fitted = bool(stages) and prior <= set(stages[-1].posterior.names)
+        stages.append(_climb(name, posterior, [*starts, *more], plan, hold, learned, fitted, tolerance, progress))
         memory.save(stages[-1])
         return stages[-1]
 
-    rough = is_open(model)
     first = _first_model(model, plan) if rough else model
     stage = run("first pass", first, [_start(first, start) for start in starts], plan.hold_first)
     if plan.noise:
@@ -152,33 +172,60 @@ def fit_in_stages(
             run("all", model, [stage.maximum.theta])
         return stages
     for number in range(plan.passes):
-        mesh = _mesh(model, stage.found)
         if number and plan.noise:  # the misfit of the pass before has inflated it
             dataset, noise = noise_of(dataset, stage.found, plan.correlated)
-        filled = _filled(model, mesh, stage.found)
-        theta = {name: stage.maximum.theta.get(name) for name in filled.prior.names}
-        known = {name: value for name, value in theta.items() if value is not None}
+        if number == 0 or (number == 1 and plan.draft):
+            part = _draft(model, plan) if plan.draft and number == 0 and plan.passes > 1 else model
+            mesh = laid(part.source.parts["mesh"], stage.found)
+        filled = _filled(part, mesh, stage.found)
+        again = set(filled.prior.names) - set(_of_size(filled))  # a new map has its own size
+        known = {name: value for name, value in stage.maximum.theta.items() if name in again}
         stage = run(f"pass {number + 2}", filled, [_start(filled, known)])
     return stages
 
 
+def _learned(posterior: Posterior, before: Stage) -> np.ndarray:
+    """The covariance that the search of the stage before has learned, of those parameters that both have."""
+    covariance = unknown_covariance(posterior.n_parameters)
+    earlier = before.posterior.names
+    both = [(i, earlier.index(name)) for i, name in enumerate(posterior.names) if name in earlier]
+    here, there = (np.array(index, int) for index in zip(*both)) if both else (np.zeros(0, int),) * 2
+    covariance[np.ix_(here, here)] = before.maximum.covariance[np.ix_(there, there)]
+    return covariance
+
+
 def _climb(
-    name: str, posterior: Posterior, starts: Sequence[Mapping[str, Any]], plan: Plan, hold: Sequence[str], progress: Any
+    name: str,
+    posterior: Posterior,
+    starts: Sequence[Mapping[str, Any]],
+    plan: Plan,
+    hold: Sequence[str],
+    learned: np.ndarray | None,
+    known: bool,
+    tolerance: float,
+    progress: Any,
 ) -> Stage:
-    """The regularization alone, then everything."""
+    """The regularization alone, where an earlier stage does not know it, then everything."""
 
     def report(index: int, count: int, best: float) -> None:
         if progress is not None:
             progress(name, count, best)
 
+    rough, fine = 10 * plan.tolerance, tolerance
     prior = posterior.model.regularization_names
-    if prior and len(prior) < posterior.n_parameters:
+    if prior and len(prior) < posterior.n_parameters and not known:
         rest = [other for other in posterior.names if other not in prior]
-        starts = [maximize(posterior, [start], plan.iterations, rest, progress=report).theta for start in starts]
-    maximum = maximize(posterior, starts, plan.iterations, hold, progress=report)
+        tops = [maximize(posterior, [start], plan.iterations, rest, learned, report, rough) for start in starts]
+        starts = [top.theta for top in tops]
+        alone = np.array([posterior.names.index(one) for one in prior])
+        learned = unknown_covariance(posterior.n_parameters) if learned is None else learned.copy()
+        learned[alone, :] = learned[:, alone] = 0.0
+        best = max(tops, key=lambda top: top.log_density)
+        learned[np.ix_(alone, alone)] = best.covariance[np.ix_(alone, alone)]
+    maximum = maximize(posterior, starts, plan.iterations, hold, learned, report, fine)
     if plan.precondition and not hold:
         covariance = laplace(posterior, maximum.z, maximum.free).covariance
-        maximum = maximize(posterior, [maximum.theta], plan.iterations, covariance=covariance, progress=report)
+        maximum = maximize(posterior, [maximum.theta], plan.iterations, (), covariance, report, fine)
     return _stage(name, posterior, maximum)
 
 
@@ -192,20 +239,17 @@ def _start(model: FitModel, given: Mapping[str, Any]) -> dict[str, Any]:
     return {name: given.get(name, jnp.median(draws[name])) for name in model.prior.names}
 
 
-def _amplitude(model: FitModel) -> Ingredient | None:
-    """What makes the prior follow the brightness, if it waits for one."""
+def _scaled(model: FitModel) -> Ingredient | None:
+    """What makes the prior follow the brightness, if anything does."""
     regularization = model.source.parts.get("regularization")
-    if not isinstance(regularization, Ingredient):
-        return None
-    amplitude = regularization.parts.get("amplitude")
-    if not isinstance(amplitude, Ingredient) or amplitude.profile is not BrightnessAmplitude:
-        return None
-    return None if "brightness" in amplitude.parts else amplitude
+    amplitude = regularization.parts.get("amplitude") if isinstance(regularization, Ingredient) else None
+    return amplitude if isinstance(amplitude, Ingredient) and amplitude.profile is BrightnessAmplitude else None
 
 
-def is_open(model: FitModel) -> bool:
-    """Whether something of the source can only be known from an earlier fit."""
-    return isinstance(model.source.parts.get("mesh"), SourceBox) or _amplitude(model) is not None
+def _of_size(model: FitModel) -> tuple[str, ...]:
+    """The parameter by which the brightness of an earlier fit is enlarged, if there is one."""
+    amplitude = _scaled(model)
+    return tuple(name for argument, name in amplitude.arguments if argument == "size") if amplitude is not None else ()
 
 
 def _first_model(model: FitModel, plan: Plan) -> FitModel:
@@ -225,18 +269,21 @@ def _first_model(model: FitModel, plan: Plan) -> FitModel:
     return FitModel(Parameters(entries), model.mass, source, model.light)
 
 
-def _mesh(model: FitModel, found: Reconstruction) -> Any:
-    mesh = model.source.parts["mesh"]
-    return mesh.mesh(found) if isinstance(mesh, SourceBox) else mesh
+def _draft(model: FitModel, plan: Plan) -> FitModel:
+    """The model with fewer cells, if they are still to be laid, and fewer rays."""
+    source, mesh = model.source, model.source.parts["mesh"]
+    switches = dict(source.switches) | {"over_sample": plan.first_over_sample}
+    source = Ingredient(source.profile, dict(source.arguments), switches, source.parts)
+    if isinstance(mesh, SourceBox):
+        source = source.with_parts(mesh=dataclasses.replace(mesh, most=max(16, mesh.most // 2)))
+    return dataclasses.replace(model, source=source)
 
 
 def _filled(model: FitModel, mesh: Any, found: Reconstruction) -> FitModel:
     """The model with a mesh and a brightness from an earlier fit."""
     source = model.source.with_parts(mesh=mesh)
-    amplitude = _amplitude(model)
-    if amplitude is not None:
+    regularization = source.parts["regularization"]
+    if awaits_brightness(regularization):
         box = mesh if isinstance(mesh, UniformMesh) and mesh.extent is not None else SourceBox().mesh(found)
-        scaled = amplitude.with_parts(brightness=brightness_of(found, box))
-        regularization = source.parts["regularization"].with_parts(amplitude=scaled)
-        source = source.with_parts(regularization=regularization)
+        source = source.with_parts(regularization=with_brightness(regularization, brightness_of(found, box)))
     return dataclasses.replace(model, source=source)

@@ -1,0 +1,115 @@
+"""What the steps of the benchmark on real lenses share: clocks, a finished fit, and variants of it."""
+
+import dataclasses
+import json
+import os
+import pickle
+import time
+from pathlib import Path
+from typing import Any
+
+# LAPACK threads that wait for a busy core cost more than they bring for systems of this size.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+import numpy as np
+
+import lensax as lx
+from lensax.config.fit import load_fit
+from lensax.fit import FitModel, Posterior, SourceBox, brightness_of
+from lensax.parameters import Parameters
+from lensax.recipe import Ingredient
+
+ROOT = Path(__file__).resolve().parents[1]
+COARSE_CELL, COARSE_PSF = 0.07, 25
+SHORT = "lens.mass."
+SLOPE = "lens.mass.PowerLaw.slope"
+
+
+def clock() -> tuple[float, float]:
+    """Wall clock and processor time in seconds."""
+    return time.perf_counter(), time.process_time()
+
+
+def since(begin: tuple[float, float]) -> dict[str, float]:
+    """What has passed."""
+    now = clock()
+    return {"wall_s": now[0] - begin[0], "processor_s": now[1] - begin[1]}
+
+
+def setup(case: str) -> Any:
+    """The task of a configuration."""
+    return load_fit(ROOT / "configs" / f"fit_hst_{case}.yaml").build().task
+
+
+def numbers(theta: Any) -> dict[str, float]:
+    """Parameters as plain numbers."""
+    return {name: float(value) for name, value in theta.items()}
+
+
+def quality(found: Any) -> dict[str, float]:
+    """How well an image is fitted."""
+    white = np.asarray(found.normalized_residual)
+    both = [(white[1:], white[:-1]), (white[:, 1:], white[:, :-1])]
+    pairs = [(a * b)[(a != 0) & (b != 0)] for a, b in both]
+    return {
+        "chi_squared_per_pixel": float(found.chi_squared) / found.n_pixels,
+        "reduced_chi_squared": float(found.reduced_chi_squared),
+        "effective_coefficients": float(found.n_effective),
+        "neighbour_correlation_of_residuals": float(np.concatenate(pairs).mean() / white[white != 0].var()),
+        "largest_residual": float(np.abs(white).max()),
+        "pixels": found.n_pixels,
+    }
+
+
+def final(case: str, work: Path) -> tuple[Posterior, Any, Any]:
+    """The posterior of the last stage, its maximum, and what was found there."""
+    return pickle.loads((work / f"{case}.pickle").read_bytes())
+
+
+def changed(
+    posterior: Posterior,
+    found: Any,
+    cell: float = COARSE_CELL,
+    psf: int | None = COARSE_PSF,
+    over_sample: int = 1,
+    amplitude: Any = None,
+    model: FitModel | None = None,
+) -> Posterior:
+    """The same with other cells about the source, the core of the PSF, other rays, another amplitude or model."""
+    mesh = SourceBox(cell=cell, margin=0.12, threshold=0.1).mesh(found)
+    model = posterior.model if model is None else model
+    source = model.source
+    regularization = source.parts["regularization"]
+    if amplitude is None:
+        amplitude = regularization.parts["amplitude"].with_parts(brightness=brightness_of(found, mesh))
+    source = source.with_parts(mesh=mesh, regularization=regularization.with_parts(amplitude=amplitude))
+    switches = dict(source.switches) | {"over_sample": over_sample}
+    source = Ingredient(source.profile, dict(source.arguments), switches, source.parts)
+    dataset = posterior.dataset if psf is None else cropped(posterior.dataset, psf)
+    return Posterior(dataclasses.replace(model, source=source), dataset, posterior.noise)
+
+
+def cropped(dataset: Any, size: int) -> Any:
+    """The dataset with the core of its point spread function."""
+    array = np.asarray(dataset.psf.array)
+    first = [(n - size) // 2 for n in array.shape]
+    core = array[first[0] : first[0] + size, first[1] : first[1] + size]
+    return lx.Imaging(
+        dataset.data,
+        dataset.noise_map,
+        lx.psf.Kernel(core / core.sum()),
+        dataset.pixel_scale,
+        dataset.mask,
+        dataset.exposure_time,
+        dataset.background_rms,
+    )
+
+
+def with_more(model: FitModel, more: dict[str, Any], **changes: Any) -> FitModel:
+    """A model with further parameters and other parts."""
+    entries = {name: model.parameters[name] for name in model.parameters}
+    return dataclasses.replace(model, parameters=Parameters({**entries, **more}), **changes)
+
+
+def save(work: Path, name: str, row: dict[str, Any]) -> None:
+    (work / f"{name}.json").write_text(json.dumps(row, indent=1) + "\n")

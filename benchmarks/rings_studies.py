@@ -1,0 +1,199 @@
+"""What is asked of the ring once it is fitted: its knot, samples of its posterior, and what moves its slope."""
+
+import dataclasses
+import json
+import pickle
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from rings_common import COARSE_PSF, ROOT, SHORT, SLOPE, changed, clock, final, numbers, quality, save, since, with_more
+
+import lensax as lx
+from lensax.fit import Posterior, laplace, maximize
+from lensax.fit.sample import sample
+from lensax.parameters import Constant, Free, Parameters
+from lensax.recipe import Ingredient
+
+KNOT = (0.56, -1.12)
+LOW_SLOPE = 2.1
+
+
+def run_knot(work: Path) -> None:
+    """The knot of the ring: an object of its own, a clump of the source, or a dark perturber."""
+    from numpyro.distributions import LogNormal, Normal, Uniform
+
+    posterior, top, _ = final("ring", work)
+    model, theta, width = posterior.model, top.theta, 0.02
+    (x0, y0) = KNOT
+
+    def place(x: float, y: float, spread: float) -> dict[str, Any]:
+        return {"knot.x": Free("knot.x", Normal(x, spread)), "knot.y": Free("knot.y", Normal(y, spread))}
+
+    size = {"knot.width": Constant(jnp.asarray(width))}
+    at = {"center_x": ("knot.x",), "center_y": ("knot.y",), "width": "knot.width"}
+    point = Ingredient(lx.light.PointSources, at)
+    lens = model(theta).lens
+    rays = lx.inversion.trace.trace_rays(lens, jnp.asarray([x0]), jnp.asarray([y0]))
+    clump = float(rays.source_x[0]), float(rays.source_y[0])
+    here = {"center_x": "knot.x", "center_y": "knot.y"}
+    isothermal = Ingredient(lx.mass.PowerLaw, {"einstein_radius": "knot.radius", "slope": "knot.slope", **here})
+    halo = Ingredient(
+        lx.mass.Halo,
+        {"kappa_s": "knot.kappa", "scale_radius": "knot.scale", "truncation_radius": "knot.truncation", **here},
+    )
+    radius = {"knot.radius": Free("knot.radius", Uniform(0.0, 0.1)), "knot.slope": Constant(jnp.asarray(2.0))}
+    truncated = {
+        "knot.kappa": Free("knot.kappa", LogNormal(-2.0, 1.5)),
+        "knot.scale": Free("knot.scale", LogNormal(-2.3, 0.7)),
+        "knot.truncation": Free("knot.truncation", LogNormal(-1.5, 0.7)),
+    }
+    trials = {
+        "nothing": (model, {}),
+        "unlensed point": (
+            with_more(model, {**place(x0, y0, 0.04), **size}, light=(*model.light, point)),
+            {"x": x0, "y": y0},
+        ),
+        "clump of the source": (
+            with_more(model, {**place(*clump, 0.04), **size}, source=model.source.with_parts(components=point)),
+            {"x": clump[0], "y": clump[1]},
+        ),
+        "isothermal perturber": (
+            with_more(model, {**place(x0, y0, 0.15), **radius}, mass=(*model.mass, isothermal)),
+            {"x": 0.46, "y": -1.20, "radius": 0.011},
+        ),
+        "truncated halo": (
+            with_more(model, {**place(x0, y0, 0.15), **truncated}, mass=(*model.mass, halo)),
+            {"x": 0.46, "y": -1.20, "kappa": 0.1, "scale": 0.1, "truncation": 0.3},
+        ),
+    }
+    path, rows = work / "knot.json", {}
+    for name, (tried, first) in trials.items():
+        begin = clock()
+        with_it = Posterior(tried, posterior.dataset, posterior.noise)
+        values = {**theta, **{f"knot.{key}": jnp.asarray(value) for key, value in first.items()}}
+        lens_held = tuple(other for other in posterior.names if other not in model.regularization_names)
+        top = maximize(with_it, [values], 25, hold=lens_held)
+        found = with_it.solution(top.theta, top.free)
+        rows[name] = {"log_evidence": top.log_evidence, "log_density": top.log_density, **quality(found)}
+        rows[name] |= {"theta": {key: value for key, value in numbers(top.theta).items() if key.startswith("knot")}}
+        rows[name] |= since(begin)
+        if name == "unlensed point":
+            rows[name]["flux"] = float(found.amplitudes[-1])
+        print(name, json.dumps(rows[name]), flush=True)
+        path.write_text(json.dumps(rows, indent=1))
+
+
+def _coarse(work: Path) -> tuple[Any, Any]:
+    """The Laplace approximation and the maximum on the coarser mesh."""
+    last, fine, known = final("ring", work)
+    posterior = changed(last, known)
+    top = maximize(posterior, [fine.theta], covariance=fine.covariance, tolerance=0.1)
+    about = laplace(posterior, top.z, top.free, covariance=top.covariance)
+    top = maximize(posterior, [top.theta], covariance=about.covariance)
+    return laplace(posterior, top.z, top.free, covariance=about.covariance), top
+
+
+def run_sample(work: Path, chains: int, warmup: int, draws: int) -> None:
+    """NUTS on a coarser mesh and Laplace there."""
+    begin, kept = clock(), work / "coarse.pickle"
+    if not kept.exists():  # so that stopped chains go on about the very same maximum
+        kept.write_bytes(pickle.dumps(_coarse(work)))
+    about, top = pickle.loads(kept.read_bytes())
+    posterior = about.posterior
+    print("maximum", top.log_density, about.deviation(), since(begin), flush=True)
+    found = posterior.solution(top.theta, top.free)
+    steps = {"done": 0}
+
+    def progress(done: int, text: str) -> None:
+        if done >= steps["done"] + 20:
+            steps["done"] = done
+            print(done, text, round(since(begin)["wall_s"]), flush=True)
+
+    samples = sample(
+        posterior, about, jax.random.key(3), work / "chains", chains, warmup, draws, save_every=10, progress=progress
+    )
+    row = {
+        "mesh": list(found.mesh.shape), "psf": COARSE_PSF, "chains": chains, "warmup": warmup, "draws": draws,
+        "maximum": numbers(top.theta), "laplace": about.deviation(), **quality(found),
+        "mean": {name: float(v.mean()) for name, v in samples.theta.items()},
+        "deviation": {name: float(v.std()) for name, v in samples.theta.items()},
+        "r_hat": samples.r_hat, "effective_draws": samples.effective_draws,
+        "divergences": samples.divergences, "acceptance": samples.acceptance, "evaluations": samples.evaluations,
+        **since(begin),
+    }  # fmt: skip
+    save(work, "sample_ring", row)
+    chain_pictures(about, samples)
+    print(json.dumps(row, indent=1))
+
+
+def run_slope(work: Path) -> None:
+    """Which choice moves the slope of the ring: each changed alone, on the coarser mesh."""
+    from numpyro.distributions import LogNormal, LogUniform, Normal
+
+    posterior, top, found = final("ring", work)
+    coarse = changed(posterior, found)
+    begin = maximize(coarse, [top.theta], covariance=top.covariance, tolerance=0.05)
+    low = maximize(coarse, [{**begin.theta, SLOPE: LOW_SLOPE}], 40, (SLOPE,), begin.covariance, tolerance=0.05)
+    source_there = coarse.solution(low.theta, low.free)
+    name = next(name for name in posterior.names if name.endswith("size"))
+    held = with_more(posterior.model, {name: Constant(jnp.asarray(1.0))})
+    of_low = {"found": source_there, "start": low.theta}
+    moffat = {
+        "deviation": Free("moffat.deviation", LogUniform(0.1, 1e3)),
+        "radius": Free("moffat.radius", LogNormal(-1.5, 0.7)),
+        "e1": Free("moffat.e1", Normal(0.0, 0.2)),
+        "e2": Free("moffat.e2", Normal(0.0, 0.2)),
+        "center_x": Free("moffat.center_x", Normal(0.0, 0.2)),
+        "center_y": Free("moffat.center_y", Normal(-0.2, 0.2)),
+        "dark": Free("moffat.dark", LogUniform(1e-4, 0.3)),
+    }
+    envelope = Ingredient(lx.inversion.MoffatAmplitude, {argument: free.name for argument, free in moffat.items()})
+    # Names that nothing needs any more would stay free parameters.
+    amplitude_names = [name for name in posterior.names if "BrightnessAmplitude" in name]
+    entries = {key: posterior.model.parameters[key] for key in posterior.model.parameters if key not in amplitude_names}
+    with_moffat = dataclasses.replace(
+        posterior.model, parameters=Parameters({**entries, **{free.name: free for free in moffat.values()}})
+    )
+    first = {"deviation": 8.0, "radius": 0.25, "e1": -0.1, "e2": 0.0, "center_x": 0.0, "center_y": -0.3, "dark": 0.01}
+    variants: dict[str, dict[str, Any]] = {
+        "coarse": {},
+        "the whole point spread function": {"psf": None},
+        "four rays per pixel": {"over_sample": 2},
+        "cells of 0.05 arcsec": {"cell": 0.05},
+        f"map of a source at slope {LOW_SLOPE}": of_low,
+        f"map of a source at slope {LOW_SLOPE}, its size held": {**of_low, "model": held},
+        "an envelope that has not seen the data": {
+            "amplitude": envelope,
+            "model": with_moffat,
+            "start": {**begin.theta, **{f"moffat.{key}": value for key, value in first.items()}},
+        },
+    }
+    rows = {}
+    for title, choice in variants.items():
+        began = clock()
+        start, of = choice.pop("start", begin.theta), choice.pop("found", found)
+        tried = changed(posterior, of, **choice)
+        theta = {key: jnp.asarray(start[key]) for key in tried.names}
+        same = tried.names == coarse.names
+        best = maximize(tried, [theta], covariance=begin.covariance if same else None, tolerance=0.05)
+        about = laplace(tried, best.z, best.free, covariance=best.covariance)
+        at = tried.solution(best.theta, best.free)
+        rows[title] = {"log_evidence": best.log_evidence, "log_model_evidence": about.log_evidence}
+        rows[title] |= {"theta": numbers(best.theta), "deviation": about.deviation(), "converged": best.converged}
+        rows[title] |= {"cells": list(at.mesh.shape), **quality(at), **since(began)}
+        print(title, best.log_evidence, best.theta[SLOPE], about.deviation()[SLOPE], since(began), flush=True)
+        save(work, "slope", rows)
+
+
+def chain_pictures(about: Any, samples: Any) -> None:
+    """The corner plot with the Laplace approximation."""
+    from lensax.plot import save as save_figure
+    from lensax.plot.fit_chains import corner_figure
+
+    flat = {name: values.ravel() for name, values in samples.theta.items() if name.startswith(SHORT)}
+    other = {name: np.asarray(v) for name, v in about.sample(jax.random.key(1), 4000).items() if name in flat}
+    folder = ROOT / "docs" / "images"
+    save_figure(corner_figure(flat, "The lens of the ring", other=other, label="NUTS"), folder / "rings_corner.png")
