@@ -1,10 +1,9 @@
-"""Accuracy and speed of the lattice against the exact tracer, over random scenes.
+"""The lattice against the exact tracer, over random scenes: accuracy, gradients, and where the time goes.
 
     python benchmarks/lattice.py accuracy --scenes 200      # errors and estimates, for 300 to 10000 halos
     python benchmarks/lattice.py accuracy --config configs/cdm_hst.yaml --scenes 200
     python benchmarks/lattice.py gradients --scenes 20      # gradients against the exact tracer's
     python benchmarks/lattice.py profile --halos 1000 --over-sample 4   # where the time goes
-    python benchmarks/lattice.py speed                      # milliseconds, side by side with the exact tracer
 
 Prints a table and adds it to those in benchmarks/results/. The lattice runs in float32, the exact tracer in float64.
 """
@@ -107,6 +106,14 @@ def scenes_of(config: str | None, count: int, scenes: int) -> Iterator[lx.Scene]
         yield cast(model.scene(model.prior.sample(prior_key), row_key), jnp.float64)
 
 
+def grid_of(options: argparse.Namespace, factor: int) -> lx.Grid:
+    """The rays: of the configuration's frame, or of the frame that the options tell."""
+    if options.config is None:
+        return lx.Grid((options.pixels, options.pixels), options.pixel_scale, factor)
+    frame = lx.ForwardModel.from_yaml(options.config).simulator.instrument.grid
+    return lx.Grid(frame.shape, frame.pixel_scale, factor)
+
+
 def brightness(scene: lx.Scene, x: Any, y: Any) -> Any:
     """Surface brightness of the source at source positions."""
     return sum(profile.surface_brightness(x, y) for profile in scene.source)
@@ -140,10 +147,7 @@ def accuracy(options: argparse.Namespace) -> list[dict[str, Any]]:
     rows = []
     for count in options.halos if options.config is None else [0]:
         for factor in options.over_sample:
-            grid, exact = (
-                lx.Grid((options.pixels, options.pixels), options.pixel_scale, factor),
-                Direct(options.closed_form),
-            )
+            grid, exact = grid_of(options, factor), Direct(options.closed_form)
 
             @functools.cache
             def measure(tracer: Lattice, grid: lx.Grid = grid, exact: Direct = exact) -> Callable[[lx.Scene], Any]:
@@ -229,7 +233,7 @@ def gradients(options: argparse.Namespace) -> list[dict[str, Any]]:
     rows = []
     for count in options.halos if options.config is None else [0]:
         for factor in options.over_sample:
-            grid = lx.Grid((options.pixels, options.pixels), options.pixel_scale, factor)
+            grid = grid_of(options, factor)
             scenes = list(scenes_of(options.config, count, options.scenes))
 
             def gradient(tracer: Any, grid: lx.Grid = grid) -> Callable[[lx.Scene], lx.Scene]:
@@ -264,41 +268,6 @@ def milliseconds(function: Callable[[], Any], repeats: int) -> tuple[float, floa
         wall.append(time.perf_counter() - start)
         processor.append(time.process_time() - busy)
     return 1e3 * min(wall), 1e3 * min(processor)
-
-
-def speed(options: argparse.Namespace) -> list[dict[str, Any]]:
-    """Source brightness at all rays and diagnostics: the noiseless image but for the PSF."""
-    print("        halos  over   lattice ms (processor)    exact ms (processor)   ratio")
-    rows = []
-    for count in options.halos:
-        for factor in options.over_sample:
-            grid = lx.Grid((options.pixels, options.pixels), options.pixel_scale, factor)
-            scene = cast(random_scene(count, 0, slots_for(count)), jnp.float32)
-
-            def image(tracer: Any, scene: lx.Scene, grid: lx.Grid = grid) -> Any:
-                trace = tracer.trace(scene, grid)
-                return grid.bin(brightness(scene, trace.source_x, trace.source_y)), trace.diagnostics
-
-            run = eqx.filter_jit(image)
-            tracer = Lattice(tolerance=options.tolerance)
-            fast = milliseconds(functools.partial(run, tracer, scene), 30)
-            slow = milliseconds(functools.partial(run, Direct(), scene), 3)
-            rows.append(
-                {
-                    "halos": count,
-                    "over_sample": factor,
-                    "lattice_ms": fast[0],
-                    "lattice_processor_ms": fast[1],
-                    "exact_ms": slow[0],
-                    "exact_processor_ms": slow[1],
-                }
-            )
-            print(
-                f"{count:13d} {factor:5d}   {fast[0]:8.1f} ({fast[1]:8.1f})      {slow[0]:8.1f} ({slow[1]:8.1f})"
-                f"   {slow[1] / fast[1]:6.1f}",
-                flush=True,
-            )
-    return rows
 
 
 def without(corrections: Any, pairs: bool, torn: bool) -> Any:
@@ -419,20 +388,26 @@ def gradients_table(rows: list[dict[str, Any]]) -> str:
 
 TABLES = {"accuracy": accuracy_table, "gradients": gradients_table, "profile": profile_table}
 # What makes two rows measurements of the same thing: the later one stays.
-SAME = ("population", "halos", "over_sample", "tolerance")
+SAME: dict[str, Any] = {"population": "random", "halos": 0, "over_sample": 0, "tolerance": 0.0}
 
 
 def merged(path: Path, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The rows with those of earlier runs that they do not replace, in order."""
     earlier = json.loads(path.read_text())["rows"] if path.exists() else []
-    every = {tuple(row.get(name) for name in SAME): row for row in [*earlier, *rows]}
-    return [every[key] for key in sorted(every, key=lambda key: tuple((value is None, value) for value in key))]
+
+    def same(row: dict[str, Any]) -> tuple[Any, ...]:
+        # A configuration's number of halos is found, not given: the median of the scenes.
+        names = [name for name in SAME if name != "halos" or row.get("population", "random") == "random"]
+        return tuple(row.get(name) for name in names)
+
+    every = {same(row): row for row in [*earlier, *rows]}
+    return sorted(every.values(), key=lambda row: [row.get(name, other) for name, other in SAME.items()])
 
 
 def main() -> None:
     """Parse the command line, measure, print, write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["accuracy", "gradients", "speed", "profile"])
+    parser.add_argument("what", choices=["accuracy", "gradients", "profile"])
     parser.add_argument("--halos", type=int, nargs="+", default=[300, 1000, 3000, 10000])
     parser.add_argument("--over-sample", type=int, nargs="+", default=[1, 4])
     parser.add_argument("--scenes", type=int, default=200)
@@ -447,7 +422,7 @@ def main() -> None:
     parser.add_argument("--config", help="draw the scenes from this configuration")
     options = parser.parse_args()
     jax.config.update("jax_enable_x64", True)
-    rows = {"accuracy": accuracy, "gradients": gradients, "speed": speed, "profile": profile}[options.what](options)
+    rows = {"accuracy": accuracy, "gradients": gradients, "profile": profile}[options.what](options)
     RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"lattice_{options.what}.json"
     rows = merged(path, rows)

@@ -6,7 +6,8 @@
 
 Every measurement is a fresh process: its first call (with compilation), the median of the following calls with halos
 that move in between, its largest memory, and the time from its start to its first image. Source positions are compared
-with lenstronomy's, or with lensax in float64 where it is absent.
+with lenstronomy's, or with lensax in float64 where it is absent. Every code on JAX may use the processor's widest
+vectors, as lensax's simulator does by itself.
 
 Writes raytrace.json, .md and .png into benchmarks/results.
 """
@@ -33,6 +34,7 @@ from lensax.interop.lenstronomy import to_lens_model
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE / "results"
 TIMEOUT = 1800  # seconds for one process
+WIDE = "--xla_cpu_prefer_vector_width=512"
 
 # label: (code, tracer of lensax, dtype)
 CODES = {
@@ -84,8 +86,9 @@ def measure(label: str, problem: dict[str, Any], repeats: int, folder: Path) -> 
     reply.unlink(missing_ok=True)
     worker = HERE / "workers" / f"{code}_rays.py"
     command = [str(python_of(label)), "-W", "ignore", str(worker), str(question), str(reply)]
+    flags = {"XLA_FLAGS": f"{os.environ.get('XLA_FLAGS', '')} {WIDE}".strip()}
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT, env=os.environ | flags)
     except subprocess.TimeoutExpired:
         raise Failure(f"no answer after {TIMEOUT} s") from None
     if done.returncode or not reply.exists():

@@ -15,6 +15,7 @@ ORDER = [
     "_memory",
     "_check",
     "_geometry",
+    "_compile",
     "_batching",
     "_prefetch",
     "parameters",

@@ -10,6 +10,8 @@ import numpy as np
 from jax import lax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from lensax._compile import compiled
+
 __all__ = ["map_batch", "micro_batch_size"]
 
 # An accelerator's micro-batch: enough to fill the device, and no more than this share of its memory.
@@ -62,7 +64,7 @@ def map_batch(
     return _sharded(function, shared, items, together, count, devices)
 
 
-@eqx.filter_jit
+@compiled
 def _mapped(function: Callable[..., Any], shared: Any, items: Any, together: int) -> Any:
     arrays, static = eqx.partition(items, eqx.is_array)
     batch_size = None if together == 1 else together
@@ -85,7 +87,7 @@ def _sharded(
     return jax.tree.map(lambda leaf: leaf[:count], result) if padding else result
 
 
-@eqx.filter_jit
+@compiled
 def _mapped_on(mesh: Mesh, function: Callable[..., Any], shared: Any, items: Any, together: int) -> Any:
     arrays, static = eqx.partition(items, eqx.is_array)
     shared_arrays, shared_static = eqx.partition(shared, eqx.is_array)

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from lensax._batching import map_batch
+from lensax._compile import compiled
 from lensax._prefetch import ahead
 from lensax._types import Array, Float, PRNGKeyArray, as_real, concrete
 from lensax.instrument import Instrument
@@ -277,7 +278,7 @@ class ForwardModel(eqx.Module):
         return values
 
 
-@eqx.filter_jit
+@compiled
 def _noiseless(simulator: Simulator, scene: Scene) -> tuple[Array, Diagnostics]:
     trace = simulator.tracer.trace(scene, simulator.instrument.padded_grid)
     brightness = jnp.zeros_like(trace.source_x)
@@ -288,7 +289,7 @@ def _noiseless(simulator: Simulator, scene: Scene) -> tuple[Array, Diagnostics]:
     return simulator.instrument.observe(brightness), trace.diagnostics
 
 
-@eqx.filter_jit
+@compiled
 def _observe(simulator: Simulator, scene: Scene, key: PRNGKeyArray) -> Observation:
     image, diagnostics = _noiseless(simulator, scene)
     return Observation(image, simulator.instrument.add_noise(image, key), diagnostics)
@@ -299,7 +300,7 @@ def _make_scene(recipe: Callable, theta: dict[str, Array], key: PRNGKeyArray) ->
     return recipe(theta, jax.random.split(key)[0])
 
 
-@eqx.filter_jit
+@compiled
 def _evaluate(parts: tuple[Callable, Simulator], theta: dict[str, Array], key: PRNGKeyArray) -> Observation:
     recipe, simulator = parts
     return _observe(simulator, _make_scene(recipe, theta, key), jax.random.split(key)[1])
