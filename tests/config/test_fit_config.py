@@ -11,9 +11,11 @@ import pytest
 from astropy.io import fits
 
 import lensax as lx
+from lensax import inversion
 from lensax.config import ConfigError, load
 from lensax.config.fit import FitConfiguration, load_fit, loads_fit
-from lensax.fit import SourceBox
+from lensax.fit import Posterior, SourceBox
+from lensax.fit.waiting import waiting
 from lensax.inversion import BrightnessAmplitude, CorrelatedNoise
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
@@ -140,6 +142,65 @@ def test_what_only_an_earlier_pass_can_tell_is_left_open(folder):
     assert plan.precondition
     assert setup.task.starts == 4
     assert setup.task.start == {"lens.mass.PowerLaw.e1": 0.05}
+
+
+@pytest.mark.parametrize(
+    ("mesh", "regularization", "names"),
+    [
+        ("{BrightnessMesh: {shape: [6, 7], degree: 3, background: 0.1}}", "{Constant: {strength: {LogUniform: [0.01, 100]}}}", ("BrightnessMesh",)),
+        ("{UniformMesh: {shape: [6, 6]}}", "{Adaptive: {inner: {LogUniform: [0.01, 1]}, outer: 10.0, power: 2.0, floor: 1.0e-3}}", ("Adaptive",)),
+        ("{BrightnessMesh: {shape: [6, 6]}}", "{GaussianKernel: {length: 0.1, amplitude: {BrightnessAmplitude: {deviation: {LogUniform: [0.1, 10]}}}}}", ("BrightnessMesh", "BrightnessAmplitude")),
+    ],
+    ids=["mesh", "regularization", "mesh and kernel"],
+)  # fmt: skip
+def test_what_follows_the_brightness_waits_for_a_pass(folder, mesh, regularization, names):
+    changes = (
+        ("{AdaptiveMesh: {shape: [6, 6]}}", mesh),
+        ("{Constant: {strength: {LogUniform: [0.01, 100]}}}", regularization),
+    )
+    rough = ("parameters:\n", "stages: {first_mesh: [8, 8]}\nparameters:\n")
+    setup = build(folder, *changes, rough)
+    assert waiting(setup.task.model) == names
+    with pytest.raises(
+        ValueError, match=f"Posterior: {' and '.join(names)} can only be known from an earlier fit; use fit_in_stages"
+    ):
+        Posterior(setup.task.model, setup.task.dataset)
+    with pytest.raises(
+        ConfigError, match=rf"fit.yaml:4: stages.passes.*{names[-1]} can only be known from an earlier pass"
+    ):
+        build(folder, *changes, ("parameters:\n", "stages: {passes: 0}\nparameters:\n"))
+
+
+@pytest.mark.parametrize(
+    "regularization",
+    [
+        "{Zeroth: {strength: {LogUniform: [0.01, 100]}}}",
+        "{Curvature: {strength: {LogUniform: [0.01, 100]}, floor: 1.0e-3}}",
+        "{Matern: {length: {LogUniform: [0.01, 1]}, nu: 2.5, nugget: 1.0e-5, amplitude: {MoffatAmplitude: {deviation: 2.0, radius: {LogUniform: [0.1, 1]}}}}}",
+        "{GaussianKernel: {length: {LogUniform: [0.01, 1]}, amplitude: {UniformAmplitude: {deviation: 2.0}}}}",
+    ],
+    ids=["zeroth", "curvature", "matern", "gaussian"],
+)  # fmt: skip
+def test_every_prior_is_made(folder, regularization):
+    model = build(folder, ("{Constant: {strength: {LogUniform: [0.01, 100]}}}", regularization)).task.model
+    made = model(model.prior.sample(jax.random.key(0))).source.regularization
+    precision = made.precision(
+        inversion.UniformMesh((4, 5), (0.0, 1.0, 0.0, 1.0)).place(
+            jnp.zeros((1, 1)), jnp.zeros((1, 1)), np.zeros((1, 2), int)
+        )
+    )
+    np.testing.assert_allclose(precision.log_determinant, np.linalg.slogdet(precision.matrix)[1], rtol=1e-9)
+
+
+def test_the_correlation_of_blank_sky(folder):
+    sky = "noise: {BlankSky: {mask: [{Circular: {radius: 0.5, center: [0.6, 0.4]}}, {Without: {radius: 0.1, center: [0.6, 0.4]}}], scale: 2.0}}\n"
+    task = build(folder, ("parameters:\n", sky + "parameters:\n")).task
+    used = lx.Mask.circular(0.5, (0.6, 0.4)) & ~lx.Mask.circular(0.1, (0.6, 0.4))
+    expected = CorrelatedNoise.estimate(task.dataset.data / 0.05, used.pixels(task.dataset.grid))
+    np.testing.assert_allclose(task.noise.correlation, expected.correlation)
+    np.testing.assert_allclose(task.dataset.noise_map, 0.1, rtol=1e-6)
+    with pytest.raises(ConfigError, match=r"fit.yaml:4: noise.BlankSky.mask.Circular: a mask needs radii"):
+        build(folder, ("parameters:\n", "noise: {BlankSky: {mask: {Circular: {radius: -1.0}}}}\nparameters:\n"))
 
 
 def test_parametric_sources(folder):

@@ -112,7 +112,7 @@ OWN_WORK = frozenset({
     "LineOfSight", "HaloCatalogue", "power_law", "ProfileBasis", "Sky", "PointSources", "AdaptiveMesh", "UniformMesh",
     "PlacedMesh", "KernelCDF", "LinearTransform", "UniformAmplitude", "BrightnessAmplitude", "MoffatAmplitude",
     "Abundance", "Collapse", "DrawnHalos", "MixedHalos",
-    "BrightnessMap", "IndependentNoise", "Observation", "System", "Reconstruction",
+    "BrightnessMap", "BrightnessMesh", "IndependentNoise", "Observation", "System", "Reconstruction",
 })  # fmt: skip
 """Parts that stand on no paper of others, or whose papers follow from a word of the configuration."""
 

@@ -50,7 +50,25 @@ class Estimated(Section):
     correlated: bool = True
 
 
-NoiseSection = choice("noise", {"Independent": AsGiven, "Correlated": Mixed, "Estimated": Estimated})
+class BlankSky(Section):
+    """`BlankSky: {mask: {Circular: {radius: 0.5, center: [3, 3]}}, scale: 1.0}`: correlated as pixels without light."""
+
+    mask: either(MaskSection, list[MaskSection], list)  # type: ignore[valid-type]
+    scale: float = Field(default=1.0, gt=0)
+
+    @property
+    def masks(self) -> list[Any]:
+        """All masks, whose common pixels count."""
+        return _listed(self.mask)
+
+
+def _listed(masks: Any) -> list[Any]:
+    return masks if isinstance(masks, list) else [masks]
+
+
+NoiseSection = choice(
+    "noise", {"Independent": AsGiven, "BlankSky": BlankSky, "Correlated": Mixed, "Estimated": Estimated}
+)
 
 
 class Images(Section):
@@ -102,9 +120,7 @@ class FitSchema(Section):
     @property
     def masks(self) -> list[Any]:
         """All masks, with their places below `mask`."""
-        if self.mask is None:
-            return []
-        return self.mask if isinstance(self.mask, list) else [self.mask]
+        return [] if self.mask is None else _listed(self.mask)
 
 
 @final

@@ -7,15 +7,15 @@ import jax
 import jax.numpy as jnp
 
 from lensax.config.document import KeyPath
-from lensax.config.fit_data import mask_of
+from lensax.config.fit_data import Image, mask_of
 from lensax.config.fit_parts import Context
 from lensax.config.ingredients import ingredient, ingredients, try_ingredients
 from lensax.config.section import Choice
-from lensax.fit import FitModel, Plan, Positions, SourceBox
+from lensax.fit import BrightnessMesh, FitModel, Plan, Positions, SourceBox
 from lensax.fit.run import Sampling, Task
-from lensax.fit.stages import is_open
+from lensax.fit.waiting import awaits_brightness, is_open, waiting, with_brightness
 from lensax.instrument import Imaging
-from lensax.inversion import BrightnessAmplitude, BrightnessMap, CorrelatedNoise, Noise, UniformMesh
+from lensax.inversion import BrightnessMap, CorrelatedNoise, Noise, UniformMesh
 from lensax.inversion.frame import frame_of
 from lensax.recipe import Ingredient
 
@@ -48,7 +48,7 @@ def build_fit(configuration: "FitConfiguration") -> FitSetup:
     settings: Any = configuration.settings
     truth, dataset = _dataset(configuration)
     with configuration.blame(("noise", settings.noise.name)):
-        dataset, noise = _noise(settings.noise, dataset)
+        dataset, noise = _noise(settings.noise, dataset, configuration)
     source = settings.source
     # The rays of every pass must resolve a point: those of the first are farthest apart.
     context = Context(dataset.pixel_scale / min(source.section.over_sample, settings.stages.first_over_sample))
@@ -101,7 +101,7 @@ def _dataset(configuration: "FitConfiguration") -> tuple[dict[str, float], Imagi
     return image.truth, dataset
 
 
-def _noise(choice: Any, dataset: Imaging) -> tuple[Imaging, Noise | None]:
+def _noise(choice: Any, dataset: Imaging, configuration: "FitConfiguration") -> tuple[Imaging, Noise | None]:
     """The dataset with the noise map that a fit begins with, and its correlations."""
     section = choice.section
     if choice.name == "Estimated":
@@ -109,7 +109,21 @@ def _noise(choice: Any, dataset: Imaging) -> tuple[Imaging, Noise | None]:
             if getattr(dataset, name) is None:
                 raise ValueError(f"noise can only be estimated where {name} is known: give it in the section `data`")
         return dataset, None
-    noise = CorrelatedNoise.from_mixing(section.mixing) if choice.name == "Correlated" else None
+    noise = None
+    if choice.name == "Correlated":
+        noise = CorrelatedNoise.from_mixing(section.mixing)
+    elif choice.name == "BlankSky":
+        image = Image(dataset.data, dataset.noise_map, lambda mask: dataset)
+        place, several = ("noise", "BlankSky", "mask"), isinstance(section.mask, list)
+
+        def blame_mask(path: KeyPath) -> Any:
+            return configuration.blame((*place, *(path if several else path[1:])))
+
+        sky = mask_of(section.masks, image, configuration.folder, blame_mask)
+        with configuration.blame(place):
+            if sky is None:
+                raise ValueError("expected at least one mask, found none")
+            noise = CorrelatedNoise.estimate(dataset.data / dataset.noise_map, sky.pixels(dataset.grid))
     if section.scale == 1:
         return dataset, noise
     known = dataset.exposure_time, dataset.background_rms
@@ -122,13 +136,11 @@ def _closed(source: Ingredient) -> Ingredient:
     parts = dict(source.parts)
     if isinstance(parts.get("mesh"), SourceBox):
         parts["mesh"] = UniformMesh((5, 5))
-    regularization = parts.get("regularization")
-    amplitude = regularization.parts.get("amplitude") if isinstance(regularization, Ingredient) else None
-    if isinstance(regularization, Ingredient) and isinstance(amplitude, Ingredient):
-        if amplitude.profile is BrightnessAmplitude:
-            bright = BrightnessMap(jnp.ones((3, 3)), (0.0, 1.0, 0.0, 1.0))
-            amplitude = amplitude.with_parts(brightness=bright)
-        parts["regularization"] = regularization.with_parts(amplitude=amplitude)
+    elif isinstance(parts.get("mesh"), BrightnessMesh):
+        parts["mesh"] = parts["mesh"].unadapted()
+    if awaits_brightness(parts.get("regularization")):
+        bright = BrightnessMap(jnp.ones((3, 3)), (0.0, 1.0, 0.0, 1.0))
+        parts["regularization"] = with_brightness(parts["regularization"], bright)
     return source.with_parts(**parts)
 
 
@@ -150,6 +162,10 @@ def _check_support(configuration: "FitConfiguration", model: FitModel, dataset: 
         source = _closed(model.source).make(model.resolve(theta))
         frame_of(dataset, source.over_sample)
         source.check_support(dataset, dataset.n_pixels)
+    if is_open(model) and plan.passes < 1:
+        names = " and ".join(waiting(model))
+        with configuration.blame(("stages",)):
+            raise ValueError(f"passes: {names} can only be known from an earlier pass; expected at least 1, found 0")
     rows, columns = plan.first_mesh
     if is_open(model) and rows * columns > dataset.n_pixels:
         few = f"{rows} x {columns} cells are more than the {dataset.n_pixels} pixels in the mask can support"

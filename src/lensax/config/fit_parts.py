@@ -9,7 +9,7 @@ from lensax import inversion, light
 from lensax.config.instrument import several
 from lensax.config.section import Linked, Section, choice, either, section_of
 from lensax.config.values import Value
-from lensax.fit import SourceBox
+from lensax.fit import BrightnessMesh, SourceBox
 
 __all__ = ["Context", "LinearLight", "Source"]
 
@@ -92,6 +92,7 @@ Mesh = choice(
     "mesh",
     {
         "AdaptiveMesh": section_of(inversion.AdaptiveMesh, float, skip=("brightness",), shape=several(int, 2)),
+        "BrightnessMesh": section_of(BrightnessMesh, float, shape=several(int, 2)),
         "SourceBox": section_of(SourceBox, float),
         "UniformMesh": section_of(inversion.UniformMesh, float, shape=several(int, 2), extent=several(float, 4) | None),
     },
@@ -109,6 +110,7 @@ Amplitude = choice(
 Regularization = choice(
     "regularization",
     {
+        "Adaptive": section_of(inversion.Adaptive, Value, skip=("brightness",)),
         **{
             kind.__name__: section_of(kind, Value)
             for kind in (inversion.Constant, inversion.Curvature, inversion.Zeroth)

@@ -1,0 +1,58 @@
+"""What waits for an earlier fit, and what it is given: meshes and priors that follow the brightness."""
+
+import dataclasses
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from fit_problem import posterior, start
+
+from lensax.fit import BrightnessMesh, Plan, SourceBox, brightness_of, fit_in_stages
+from lensax.fit.waiting import awaits_brightness, is_open, laid, waiting, with_brightness
+from lensax.inversion import Adaptive, AdaptiveMesh, BrightnessAmplitude, Matern, UniformMesh
+from lensax.recipe import Ingredient
+
+
+@pytest.fixture(scope="module")
+def found():
+    made = posterior("pixelized")
+    return made.solution(start(made))
+
+
+def test_a_mesh_follows_the_brightness_of_an_earlier_fit(found):
+    mesh = laid(BrightnessMesh((7, 8), background=0.1, nodes=100), found)
+    assert isinstance(mesh, AdaptiveMesh)
+    assert (mesh.shape, mesh.background, mesh.nodes) == ((7, 8), 0.1, 100)
+    np.testing.assert_array_equal(mesh.brightness, found.source_light)
+    even = BrightnessMesh((7, 8)).unadapted()
+    assert even.brightness is None
+    assert laid(even, found) is even
+
+
+def test_a_prior_is_given_the_brightness_of_an_earlier_fit(found):
+    bright = brightness_of(found, UniformMesh((6, 6), (-0.5, 0.5, -0.5, 0.5)))
+    adaptive = Ingredient(Adaptive, {"inner": "inner", "outer": "outer"})
+    amplitude = Ingredient(BrightnessAmplitude, {"deviation": "deviation"})
+    kernel = Ingredient(Matern, {"length": "length"}, parts={"amplitude": amplitude})
+    values = {name: jnp.asarray(0.5) for name in ("inner", "outer", "deviation", "length")}
+    for prior in (adaptive, kernel):
+        assert awaits_brightness(prior)
+        filled = with_brightness(prior, bright)
+        assert not awaits_brightness(filled)
+        assert with_brightness(filled, bright) is filled
+        made = filled.make(values)
+        mine = made.brightness if isinstance(made, Adaptive) else made.amplitude.brightness
+        np.testing.assert_array_equal(mine.image, bright.image)
+
+
+def test_a_source_that_waits_needs_a_pass_before():
+    closed = posterior("pixelized").model
+    assert not is_open(closed)
+    model = dataclasses.replace(closed, source=closed.source.with_parts(mesh=BrightnessMesh((6, 6))))
+    assert waiting(model) == ("BrightnessMesh",)
+    with pytest.raises(ValueError, match="BrightnessMesh can only be known from an earlier pass; passes must be at le"):
+        fit_in_stages(model, posterior("pixelized").dataset, [{}], Plan(passes=0))
+    boxed = dataclasses.replace(closed, source=closed.source.with_parts(mesh=SourceBox()))
+    assert waiting(boxed) == ("SourceBox",)
+    with pytest.raises(ValueError, match="at least 4 cells"):
+        BrightnessMesh((2, 2))
