@@ -253,3 +253,50 @@ def test_without_samples_the_error_bars_are_those_of_the_maximum(folder):
     table = Table.read(folder / "map" / "summary.ecsv", format="ascii.ecsv")
     assert "median" not in table.colnames
     assert (table["laplace_deviation"] > 0).all()
+
+
+def test_info_says_what_will_be_fitted(folder):
+    result = lensax("info", folder / "fit.yaml", "--no-memory")
+    assert result.exit_code == 0, result.output
+    for words in ("3 free", "LogUniform(low=0.001, high=100)", "follows from", "Simulation ring.yaml, row 0",
+                  "28 × 26 pixels", "pixels are used", "PowerLaw", "AdaptiveMesh, 10 × 10 cells", "Constant", "everything, from 2 starts",
+                  "2 chains of 10 + 20 steps", "100 that are solved for"):  # fmt: skip
+        assert words in result.stdout, words
+    assert "memory" not in result.stdout
+
+
+def test_info_of_stages_and_memory(folder):
+    """Of a source that waits for an earlier pass; the memory of one without a mesh, which compiles sooner."""
+    mesh, prior = "{AdaptiveMesh: {shape: [10, 10]}}", "{Constant: {strength: {LogUniform: [1.0e-3, 1.0e+2]}}}"
+    waits = FIT.replace(mesh, "{BrightnessMesh: {shape: [9, 10]}}").replace(
+        prior, "{Adaptive: {inner: 0.1, outer: {LogUniform: [0.1, 10]}}}"
+    )
+    (folder / "waits.yaml").write_text(waits + "noise: Estimated\nstages: {passes: 2, first_mesh: [9, 9]}\n")
+    result = lensax("info", folder / "waits.yaml", "--no-memory")
+    assert result.exit_code == 0, result.output
+    for words in ("BrightnessMesh, 9 × 10 cells", "BrightnessMesh, Adaptive", "9 × 9 cells that follow the rays",
+                  "pass 2, 3", "the noise from its residuals, with its correlation"):  # fmt: skip
+        assert words in result.stdout, words
+    source = FIT[FIT.index("source:") : FIT.index("maximum:")]
+    simple = "source: {ParametricSource: {over_sample: 1, components: [{Gaussian: {sigma: 0.1}}]}}\n"
+    (folder / "simple.yaml").write_text(FIT.replace(source, simple))
+    result = lensax("info", folder / "simple.yaml")
+    assert result.exit_code == 0, result.output
+    assert re.search(r"memory +[\d.]+ [kM]B for the posterior and its gradient", result.stdout)
+
+
+def test_cite_prints_the_papers_of_a_fit(folder):
+    text = lensax("cite", folder / "fit.yaml").stdout
+    for key in ("Tessore2015", "Suyu2006", "Warren2003", "Hoffman2014", "deBoor1978"):
+        assert f"{{{key},\n" in text
+    assert "Vecchia1988" not in text
+    assert "Sersic1968" not in text  # of the simulated image, not of the fit
+
+
+@pytest.mark.parametrize("command", ["info", "cite"])
+def test_info_and_cite_name_what_is_wrong_with_a_fit(folder, command):
+    (folder / "bad.yaml").write_text(FIT.replace("strength:", "strenght:"))
+    result = lensax(command, folder / "bad.yaml")
+    assert result.exit_code == 2
+    assert "did you mean 'strength'?" in result.stderr
+    assert "\n" not in result.stderr.strip()

@@ -13,7 +13,7 @@ from typing import Any
 
 import equinox as eqx
 
-__all__ = ["OWN_WORK", "PARTS", "Paper", "bibliography", "papers_of", "parts_of"]
+__all__ = ["OWN_WORK", "PARTS", "Paper", "bibliography", "papers_of", "papers_of_fit", "parts_of"]
 
 ENTRY = re.compile(r"@\w+\{(\w+),\n.*?\n\}", re.DOTALL)
 FIELD = re.compile(r"^  (\w+) = \{(.*)\},?$", re.MULTILINE)
@@ -101,6 +101,7 @@ PARTS: dict[str, tuple[str, ...]] = {
     "ParametricSource": ("Warren2003", "Suyu2006"),
     "Evidence": ("Suyu2006",),
     "NUTS": ("Hoffman2014", "Phan2019"),
+    "FitModel": ("Bradbury2018", "Kidger2021"),
     "Taps": ("deBoor1978",),
 }
 """The papers of every part that stands on one."""
@@ -131,18 +132,44 @@ def parts_of(model: Any) -> set[str]:
         elif isinstance(part, (tuple, list)):
             waiting += part
     if model.configuration is not None:
-        for row in model.configuration.summary():
-            found.update(row.name.split("."))
-            found.add(row.value.strip('"'))
+        found |= _words(model.configuration)
     if "Recipe" in found:
         found.add("Planes")
     return found
 
 
+def _words(configuration: Any) -> set[str]:
+    """All that stands in a configuration: keys, names of classes, words."""
+    words: set[str] = set()
+    for row in configuration.summary():
+        words.update(row.name.split("."))
+        words.add(row.value.strip('"'))
+    return words
+
+
 def papers_of(model: Any) -> dict[Paper, list[str]]:
     """The papers of everything that a model uses, each with the parts that stand on it, in the order of the file."""
+    return _papers(parts_of(model))
+
+
+def papers_of_fit(configuration: Any) -> dict[Paper, list[str]]:
+    """The papers of everything that a fit uses, in the same form.
+
+    Args:
+        configuration: a `FitConfiguration`.
+    """
+    found = _words(configuration) | {"FitModel", "Prior", "Evidence", "NUTS"}
+    noise = configuration.settings.noise
+    if noise.name in ("BlankSky", "Correlated") or (noise.name == "Estimated" and noise.section.correlated):
+        found.add("CorrelatedNoise")
+    if "Pixelization" in found:
+        found.add("Taps")
+    return _papers(found)
+
+
+def _papers(parts: set[str]) -> dict[Paper, list[str]]:
     used: dict[str, list[str]] = {}
-    for part in sorted(parts_of(model) & set(PARTS)):
+    for part in sorted(parts & set(PARTS)):
         for key in PARTS[part]:
             used.setdefault(key, []).append(part)
     return {paper: used[key] for key, paper in bibliography().items() if key in used}

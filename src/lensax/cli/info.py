@@ -14,22 +14,33 @@ DRAWS = 64
 
 
 def info(
-    config: Annotated[Path, typer.Argument(help="The YAML file that describes the model.", show_default=False)],
+    config: Annotated[Path, typer.Argument(help="The YAML file of a model or of a fit.", show_default=False)],
     memory: Annotated[
         bool, typer.Option("--memory/--no-memory", help="Compile the model to learn how much memory it needs.")
     ] = True,
 ) -> None:
-    """Show parameters with their priors, planes, expected halos and slots, and what will be computed.
+    """Show parameters with their priors, and what will be computed.
+
+    Of a model: planes, expected halos and slots, rays and memory.
+    Of a fit: the data and their mask, mesh and prior of the source, stages, and memory.
 
     \b
     Example:
       lensax info configs/cdm_hst.yaml
     """
+    from lensax.cli.info_fit import info_of_fit
+    from lensax.config.fit import FitConfiguration, load_any
     from lensax.simulate import ForwardModel
 
     with working(f"reading {config}"):
-        model = ForwardModel.from_yaml(config)
-    say_parameters(model)
+        configuration = load_any(config)
+        model = None
+        if not isinstance(configuration, FitConfiguration):
+            model = ForwardModel.from_configuration(configuration)
+    say_parameters(configuration)
+    if model is None:
+        info_of_fit(configuration, memory)
+        return
     with working("counting halos"):
         counted = count_halos(model)
     say_planes(model, *counted)
@@ -37,12 +48,12 @@ def info(
         say_work(model, memory)
 
 
-def say_parameters(model: Any) -> None:
+def say_parameters(configuration: Any) -> None:
     """Every parameter of the configuration: free ones with their priors, then the others."""
     from lensax.campaign.units import unit_of
 
     rows: dict[str, list[tuple[str, str, str]]] = {"free": [], "derived": [], "fixed": []}
-    for row in model.configuration.summary():
+    for row in configuration.summary():
         if row.kind in rows:
             rows[row.kind].append((row.name, row.value, unit_of(row.name) or ""))
     for kind, found in rows.items():

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any, final
 from pydantic import Field
 
 from lensax.config.base import BaseConfiguration, read_text
-from lensax.config.document import KeyPath
+from lensax.config.configuration import Configuration
+from lensax.config.document import Document, KeyPath
 from lensax.config.files import FilePath
 from lensax.config.fit_data import Data, MaskSection, SimulatedImage
 from lensax.config.fit_parts import LinearLight, Source
@@ -21,7 +22,7 @@ from lensax.parameters.near import unknown
 if TYPE_CHECKING:
     from lensax.config.fit_build import FitSetup
 
-__all__ = ["FitConfiguration", "FitSchema", "load_fit", "loads_fit"]
+__all__ = ["FitConfiguration", "FitSchema", "load_any", "load_fit", "loads_fit"]
 
 
 class FittedLens(Section):
@@ -206,3 +207,16 @@ def load_fit(path: str | Path) -> FitConfiguration:
     """
     path = Path(path)
     return FitConfiguration(read_text(path), path.parent, str(path))
+
+
+def load_any(path: str | Path) -> Configuration | FitConfiguration:
+    """The configuration in a YAML file, of a model or of a fit.
+
+    Raises:
+        ConfigError: the file cannot be read, or says something that is not allowed; with line and key.
+    """
+    path = Path(path)
+    text = read_text(path)
+    data = Document(text, str(path)).data
+    kind = FitConfiguration if "data" in data and "instrument" not in data else Configuration
+    return kind(text, path.parent, str(path))

@@ -11,11 +11,11 @@ from lensax.config.fit_data import Image, mask_of
 from lensax.config.fit_parts import Context
 from lensax.config.ingredients import ingredient, ingredients, try_ingredients
 from lensax.config.section import Choice
-from lensax.fit import BrightnessMesh, FitModel, Plan, Positions, SourceBox
+from lensax.fit import FitModel, Plan, Positions, SourceBox
 from lensax.fit.run import Sampling, Task
-from lensax.fit.waiting import awaits_brightness, is_open, waiting, with_brightness
+from lensax.fit.waiting import is_open, stand_in, waiting
 from lensax.instrument import Imaging
-from lensax.inversion import BrightnessMap, CorrelatedNoise, Noise, UniformMesh
+from lensax.inversion import CorrelatedNoise, Noise
 from lensax.inversion.frame import frame_of
 from lensax.recipe import Ingredient
 
@@ -56,7 +56,7 @@ def build_fit(configuration: "FitConfiguration") -> FitSetup:
     light = ingredients(configuration, ("lens", "light"), settings.lens.light, context)
     place: KeyPath = ("source", source.name)
     made = ingredient(configuration, place, source.section, context)
-    try_ingredients(configuration, mass | light | dict(_parts(place, _closed(made), source.section)), everywhere=False)
+    try_ingredients(configuration, mass | light | dict(_parts(place, stand_in(made), source.section)), everywhere=False)
     names = [name for one in (*mass.values(), *light.values(), made) for name in one.names]
     model = FitModel(configuration.parameters.only(names), tuple(mass.values()), made, tuple(light.values()))
     positions = None
@@ -131,19 +131,6 @@ def _noise(choice: Any, dataset: Imaging, configuration: "FitConfiguration") -> 
     return Imaging(dataset.data, noise_map, dataset.psf, dataset.pixel_scale, dataset.mask, *known), noise
 
 
-def _closed(source: Ingredient) -> Ingredient:
-    """The source with something in place of what only an earlier pass can tell, to try its numbers."""
-    parts = dict(source.parts)
-    if isinstance(parts.get("mesh"), SourceBox):
-        parts["mesh"] = UniformMesh((5, 5))
-    elif isinstance(parts.get("mesh"), BrightnessMesh):
-        parts["mesh"] = parts["mesh"].unadapted()
-    if awaits_brightness(parts.get("regularization")):
-        bright = BrightnessMap(jnp.ones((3, 3)), (0.0, 1.0, 0.0, 1.0))
-        parts["regularization"] = with_brightness(parts["regularization"], bright)
-    return source.with_parts(**parts)
-
-
 def _parts(path: KeyPath, made: Ingredient, section: Any) -> Iterator[tuple[KeyPath, Ingredient]]:
     """The innermost parts first, each at its place, so that an error is told where it is."""
     for key, part in made.parts.items():
@@ -159,9 +146,10 @@ def _check_support(configuration: "FitConfiguration", model: FitModel, dataset: 
     with configuration.blame(("source", settings.source.name)):
         draws = model.prior.sample(jax.random.key(0), (1001,))
         theta = {name: jnp.median(values) for name, values in draws.items()}
-        source = _closed(model.source).make(model.resolve(theta))
+        source = stand_in(model.source).make(model.resolve(theta))
         frame_of(dataset, source.over_sample)
-        source.check_support(dataset, dataset.n_pixels)
+        if not isinstance(model.source.parts.get("mesh"), SourceBox):  # how many cells that will have is not known yet
+            source.check_support(dataset, dataset.n_pixels)
     if is_open(model) and plan.passes < 1:
         names = " and ".join(waiting(model))
         with configuration.blame(("stages",)):

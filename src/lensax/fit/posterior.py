@@ -171,6 +171,15 @@ class Posterior(eqx.Module):
         found = self.evaluate(z)
         return found.log_density, found.gradient
 
+    def memory(self) -> int | None:
+        """Bytes that `evaluate` needs, once it is compiled; None where the compiler is silent."""
+        program: Any = _evaluate
+        compiled = program.lower(self, jnp.zeros(self.n_parameters), self._start(None), None).compile()
+        analysis = compiled.compiled.memory_analysis()
+        if analysis is None:
+            return None
+        return int(analysis.temp_size_in_bytes + analysis.output_size_in_bytes + analysis.argument_size_in_bytes)
+
     def _start(self, start: Any) -> Array:
         """A start of which nothing is known stands for none: with and without, it is one program."""
         return jnp.zeros(self.n_coefficients, bool) if start is None else jnp.asarray(start, bool)

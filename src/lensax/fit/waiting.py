@@ -3,15 +3,16 @@
 from typing import TYPE_CHECKING, Any, final
 
 import equinox as eqx
+import jax.numpy as jnp
 
 from lensax.fit.preparation import SourceBox
-from lensax.inversion import Adaptive, AdaptiveMesh, BrightnessAmplitude, BrightnessMap, Reconstruction
+from lensax.inversion import Adaptive, AdaptiveMesh, BrightnessAmplitude, BrightnessMap, Reconstruction, UniformMesh
 from lensax.recipe import Ingredient
 
 if TYPE_CHECKING:
     from lensax.fit.model import FitModel
 
-__all__ = ["BrightnessMesh", "awaits_brightness", "is_open", "laid", "waiting", "with_brightness"]
+__all__ = ["BrightnessMesh", "awaits_brightness", "is_open", "laid", "stand_in", "waiting", "with_brightness"]
 
 
 @final
@@ -74,6 +75,21 @@ def with_brightness(regularization: Ingredient, brightness: BrightnessMap) -> In
         return regularization
     filled = part.with_parts(brightness=brightness)
     return filled if part is regularization else regularization.with_parts(amplitude=filled)
+
+
+def stand_in(source: Ingredient) -> Ingredient:
+    """The source with parts of the same size in place of those that wait: to try its numbers, to know its memory."""
+    parts = dict(source.parts)
+    mesh, regularization = parts.get("mesh"), parts.get("regularization")
+    if isinstance(mesh, SourceBox):
+        side = int(mesh.most**0.5)
+        parts["mesh"] = UniformMesh((side, side), degree=mesh.degree)
+    elif isinstance(mesh, BrightnessMesh):
+        parts["mesh"] = mesh.unadapted()
+    if isinstance(regularization, Ingredient):
+        bright = BrightnessMap(jnp.ones((3, 3)), (0.0, 1.0, 0.0, 1.0))
+        parts["regularization"] = with_brightness(regularization, bright)
+    return source.with_parts(**parts)
 
 
 def _without_brightness(regularization: Any) -> Ingredient | None:
