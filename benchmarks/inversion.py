@@ -5,8 +5,11 @@
 
 A circular mask of about 15000 pixels of 0.05 arcsec, a PSF of 21 x 21 pixels, an elliptical power law with shear, a
 quadratic adaptive mesh. Each case runs in a process of its own. Besides the wall clock, the processor time over the
-cores is given: what the wall clock would be on cores that nobody else uses. Writes benchmarks/results/inversion.json
-and .md.
+cores is given: what the wall clock would be on cores that nobody else uses.
+
+Where `make bench` has installed PyAutoLens (it needs Python 3.12), each case is followed by the same one with it: the
+same image, noise map, PSF, mask and lens, as many cells, its bilinear mesh by ranks. Writes
+benchmarks/results/inversion.json and .md; with --keep, cases that were not run keep what these files have.
 """
 
 import argparse
@@ -15,6 +18,7 @@ import os
 import resource
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -24,6 +28,8 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+from environments import python_of
 from raytrace import RESULTS, machine
 
 import lensax as lx
@@ -79,26 +85,58 @@ def measure(mesh: int, over_sample: int, repeats: int) -> dict[str, Any]:
     return row
 
 
+def measure_peer(python: Path, mesh: int, over_sample: int, repeats: int) -> dict[str, Any]:
+    """The same with PyAutoLens."""
+    _, dataset, p = problem(mesh, over_sample)
+    assert dataset.psf is not None
+    with tempfile.TemporaryDirectory() as folder:
+        question, answer = Path(folder) / "problem.npz", Path(folder) / "answer.json"
+        np.savez(
+            question,
+            data=dataset.data,
+            noise_map=dataset.noise_map,
+            psf=dataset.psf.array,
+            mask=dataset.mask,
+            pixel_scale=PIXEL_SCALE,
+            mesh=mesh,
+            over_sample=over_sample,
+            repeats=repeats,
+            p=p,
+        )
+        worker = Path(__file__).resolve().parent / "workers" / "autolens_inversion.py"
+        subprocess.run([str(python), str(worker), str(question), str(answer)], check=True, capture_output=True)
+        return json.loads(answer.read_text())
+
+
 def table(rows: list[dict[str, Any]], about: dict[str, Any]) -> str:
     """The measurements as Markdown."""
     cores = about["cores"]
+    peers = [row["peer"] for row in rows if row.get("peer")]
+    compared = f" PyAutoLens {peers[0]['version']} with JAX {peers[0]['jax']}, in the same run." if peers else ""
     lines = [
         f"{about['cpu']}, {cores} cores, {about['date']}; load {about['load_before']:.1f} before the run. "
-        f"{rows[0]['pixels']} pixels, PSF {PSF} x {PSF}. In brackets: processor time over {cores} cores.",
+        f"{rows[0]['pixels']} pixels, PSF {PSF} x {PSF}. In brackets: processor time over {cores} cores.{compared}",
         "",
-        "| mesh | over-sampling | value | value and gradient | compilation of both | peak memory of the process |",
-        "|---|--:|--:|--:|--:|--:|",
+        "| mesh | over-sampling | | value | value and gradient | compilation of both | peak memory of the process |",
+        "|---|--:|---|--:|--:|--:|--:|",
     ]
     for row in rows:
-        value, gradient = (
-            f"{row[f'{name}_s']:.2f} s ({row[f'{name}_processor_s'] / cores:.2f} s)" for name in ("value", "gradient")
-        )
-        compilation = row["value_compile_s"] + row["gradient_compile_s"]
-        lines.append(
-            f"| {row['mesh']} x {row['mesh']} | {row['over_sample']} | {value} | {gradient} | {compilation:.0f} s "
-            f"| {row['peak_gb']:.1f} GB |"
-        )
+        case = f"{row['mesh']} x {row['mesh']} | {row['over_sample']}"
+        lines.append(f"| {case} | lensax | {_cells(row, cores)} |")
+        peer = row.get("peer")
+        if peer:
+            lines.append(f"| | | PyAutoLens | {_cells(peer, cores)} |")
+            ratios = [f"{peer[name + '_s'] / row[name + '_s']:.1f}" for name in ("value", "gradient")]
+            lines.append(f"| | | ratio | {ratios[0]} | {ratios[1]} | | |")
     return "\n".join(lines) + "\n"
+
+
+def _cells(row: dict[str, Any], cores: int) -> str:
+    value, gradient = (
+        f"{row[f'{name}_s']:.2f} s ({row[f'{name}_processor_s'] / cores:.2f} s)" for name in ("value", "gradient")
+    )
+    compilation = row["value_compile_s"] + row["gradient_compile_s"]
+    return f"{value} | {gradient} | {compilation:.0f} s | {row['peak_gb']:.1f} GB"
 
 
 def main() -> None:
@@ -107,22 +145,31 @@ def main() -> None:
     parser.add_argument("--mesh", type=int, nargs="+", default=[28, 39])
     parser.add_argument("--over-sample", type=int, nargs="+", default=[1, 4])
     parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--peer", type=Path, default=python_of("autolens"), help="a Python that has PyAutoLens")
+    parser.add_argument("--no-peer", action="store_true", help="leave PyAutoLens out")
     parser.add_argument("--out", type=Path, default=RESULTS)
+    parser.add_argument("--keep", action="store_true", help="keep the rows of other cases")
     parser.add_argument("--one", action="store_true", help="print one row as JSON, in this process")
     options = parser.parse_args()
+    jax.config.update("jax_enable_x64", True)
     if options.one:
-        jax.config.update("jax_enable_x64", True)
         print(json.dumps(measure(options.mesh[0], options.over_sample[0], options.repeats)))
         return
-    about, rows = machine(), []
+    about, rows, file = machine(), [], options.out / "inversion.json"
     for mesh in options.mesh:
         for over_sample in options.over_sample:
             case = ["--mesh", str(mesh), "--over-sample", str(over_sample), "--repeats", str(options.repeats), "--one"]
             done = subprocess.run([sys.executable, __file__, *case], stdout=subprocess.PIPE, text=True, check=True)
             rows.append(json.loads(done.stdout.splitlines()[-1]))
-            print(table(rows[-1:], about).splitlines()[-1], flush=True)
+            if options.peer and not options.no_peer:
+                rows[-1]["peer"] = measure_peer(options.peer, mesh, over_sample, options.repeats)
+            print("\n".join(table(rows[-1:], about).splitlines()[4:]), flush=True)
+    if options.keep and file.exists():
+        made = {(row["mesh"], row["over_sample"]) for row in rows}
+        rows += [row for row in json.loads(file.read_text())["rows"] if (row["mesh"], row["over_sample"]) not in made]
+    rows.sort(key=lambda row: (row["mesh"], row["over_sample"]))
     options.out.mkdir(parents=True, exist_ok=True)
-    (options.out / "inversion.json").write_text(json.dumps({"machine": about, "rows": rows}, indent=1) + "\n")
+    file.write_text(json.dumps({"machine": about, "rows": rows}, indent=1) + "\n")
     (options.out / "inversion.md").write_text(table(rows, about))
 
 

@@ -20,7 +20,7 @@ from jax.scipy.linalg import cho_solve
 
 from lensax._types import Array, Bool, Float, Int, Scalar
 from lensax.inversion.cholesky import Factorized, factorize
-from lensax.inversion.nnls import nnls
+from lensax.inversion.nnls import nnls_of_unit_diagonal
 
 __all__ = ["Evidence", "evidence_of", "log_determinant"]
 
@@ -117,8 +117,8 @@ def evidence_of(
     if positive:
         guess = cho_solve((factor, True), lax.stop_gradient(data_vector * scale)) >= 0
         start = guess if start is None else jnp.where(jnp.any(start), start, guess)
-        found = nnls(total, data_vector, start=start, inverse=inverse * scale[:, None] * scale[None, :])
-        s, free, passes, certified = found
+        found = nnls_of_unit_diagonal(scaled, data_vector * scale, jnp.ones(start.shape, bool), start, inverse)
+        s, free, passes, certified = found._replace(values=found.values * scale)
     else:
         s = _solve(scaled, factor, data_vector * scale) * scale
         free, passes, certified = jnp.ones(s.shape, bool), jnp.zeros((), int), jnp.all(jnp.isfinite(s))

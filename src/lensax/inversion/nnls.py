@@ -23,7 +23,7 @@ from jax.scipy.linalg import cho_solve
 
 from lensax._types import Array, Bool, Float, Int
 
-__all__ = ["NonNegative", "nnls", "solve_free"]
+__all__ = ["NonNegative", "nnls", "nnls_of_unit_diagonal", "solve_free"]
 
 _TOLERANCE = 1e-10
 _BUDGET = 300
@@ -133,14 +133,21 @@ def _pivot(matrix: Array, vector: Array, bounded: Array, start: Array, inverse: 
 
 
 @jax.custom_vjp
-def _solution(matrix: Array, vector: Array, bounded: Array, start: Array, inverse: Array | None) -> NonNegative:
+def nnls_of_unit_diagonal(
+    matrix: Float[Array, "n n"],
+    vector: Float[Array, " n"],
+    bounded: Bool[Array, " n"],
+    start: Bool[Array, " n"],
+    inverse: Float[Array, "n n"] | None,
+) -> NonNegative:
+    """`nnls` of a matrix that is scaled already, nothing being left out."""
     return sequential_vmap(_pivot)(matrix, vector, bounded, start, inverse)
 
 
 def _forward(
     matrix: Array, vector: Array, bounded: Array, start: Array, inverse: Array | None
 ) -> tuple[NonNegative, tuple]:
-    solution = _solution(matrix, vector, bounded, start, inverse)
+    solution = nnls_of_unit_diagonal(matrix, vector, bounded, start, inverse)
     return solution, (matrix, solution.values, solution.free)
 
 
@@ -150,7 +157,7 @@ def _backward(kept: tuple, bar: NonNegative) -> tuple:
     return -0.5 * (of_vector[:, None] * x[None, :] + x[:, None] * of_vector[None, :]), of_vector, None, None, None
 
 
-_solution.defvjp(_forward, _backward)
+nnls_of_unit_diagonal.defvjp(_forward, _backward)
 
 
 def nnls(
@@ -178,7 +185,7 @@ def nnls(
     n = vector.size
     every = jnp.ones(n, bool)
     scale = lax.stop_gradient(1 / jnp.sqrt(jnp.diag(matrix)))
-    found = _solution(
+    found = nnls_of_unit_diagonal(
         matrix * scale[:, None] * scale[None, :],
         vector * scale,
         every if bounded is None else jnp.asarray(bounded, bool),

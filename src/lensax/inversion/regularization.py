@@ -5,15 +5,15 @@ covariance, `ln P = -s.H.s / 2 + ln|H| / 2 - n ln(2 pi) / 2`.
 """
 
 import abc
-import functools
 from typing import NamedTuple, final
 
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 
 from lensax._check import check, positive
-from lensax._types import Array, Float, Scalar, real
+from lensax._types import Array, Float, Scalar, as_real, real
 from lensax.inversion.amplitude import BrightnessMap
 from lensax.inversion.evidence import log_determinant
 from lensax.inversion.mesh import PlacedMesh
@@ -41,28 +41,36 @@ class Regularization(eqx.Module):
         """The inverse of the prior's covariance, and its log-determinant."""
 
 
-@functools.lru_cache(maxsize=8)
-def _differences(shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
-    """`K (+) K` with K the squared differences of neighbours with free ends, and its eigenvalues.
+def _along(n: int) -> np.ndarray:
+    """K: squared differences of neighbours along an axis, with free ends."""
+    return np.diag(np.r_[1.0, np.full(n - 2, 2.0), 1.0]) - np.eye(n, k=1) - np.eye(n, k=-1)
 
-    K is diagonal in the cosine transform of the second kind: `mu_k = 2 - 2 cos(pi k / n)`.
-    """
 
-    def along(n: int) -> np.ndarray:
-        return np.diag(np.r_[1.0, np.full(n - 2, 2.0), 1.0]) - np.eye(n, k=1) - np.eye(n, k=-1)
+def _product(of_y: np.ndarray, of_x: np.ndarray) -> Array:
+    """The Kronecker product of a matrix along y and one along x."""
+    # Made when the program runs: a constant of the size of H would be copied many times while compiling.
+    y, x = lax.optimization_barrier((as_real(of_y), as_real(of_x)))
+    return (y[:, None, :, None] * x[None, :, None, :]).reshape(y.shape[0] * x.shape[0], -1)
 
-    n_y, n_x = shape
-    matrix = np.kron(along(n_y), np.eye(n_x)) + np.kron(np.eye(n_y), along(n_x))
-    mu_y, mu_x = (2 - 2 * np.cos(np.pi * np.arange(n) / n) for n in shape)
-    return matrix, (mu_y[:, None] + mu_x[None, :]).ravel()
+
+def _differences(shape: tuple[int, int], power: int = 1) -> Array:
+    """`(K (+) K)^power` for a power of 1 or 2."""
+    k_y, k_x = (_along(n) for n in shape)
+    one_y, one_x = (np.eye(n) for n in shape)
+    if power == 1:
+        return _product(k_y, one_x) + _product(one_y, k_x)
+    return _product(k_y @ k_y, one_x) + _product(one_y, k_x @ k_x) + _product(2 * k_y, k_x)
 
 
 def _spectral(mesh: PlacedMesh, strength: Scalar, power: int, floor: float) -> Precision:
-    """`strength ((K (+) K)^power + floor)`."""
-    matrix, eigenvalues = _differences(mesh.shape)
-    base = (matrix if power == 1 else matrix @ matrix) + floor * np.eye(mesh.n_cells)
-    log_base = float(np.log(eigenvalues**power + floor).sum())
-    return Precision(strength * jnp.asarray(base, strength.dtype), mesh.n_cells * jnp.log(strength) + log_base)
+    """`strength ((K (+) K)^power + floor)`.
+
+    K is diagonal in the cosine transform of the second kind: `mu_k = 2 - 2 cos(pi k / n)`.
+    """
+    mu_y, mu_x = (2 - 2 * np.cos(np.pi * np.arange(n) / n) for n in mesh.shape)
+    log_base = float(np.log((mu_y[:, None] + mu_x[None, :]) ** power + floor).sum())
+    base = _differences(mesh.shape, power) + floor * jnp.eye(mesh.n_cells, dtype=strength.dtype)
+    return Precision(strength * base.astype(strength.dtype), mesh.n_cells * jnp.log(strength) + log_base)
 
 
 def _check_strength(prior: "Zeroth | Constant | Curvature") -> None:
@@ -183,8 +191,7 @@ class Adaptive(Regularization):
         dark = signal <= 0
         powered = jnp.where(dark, 0.0, jnp.where(dark, 1.0, signal) ** self.power)
         strength = self.outer + (self.inner - self.outer) * powered
-        links = -np.triu(_differences(mesh.shape)[0], 1)
-        upper = jnp.asarray(links, strength.dtype) * (0.5 * (strength[:, None] + strength[None, :]))
-        both = upper + upper.T
+        links = -_differences(mesh.shape).astype(strength.dtype) * (1 - jnp.eye(mesh.n_cells, dtype=strength.dtype))
+        both = links * (0.5 * (strength[:, None] + strength[None, :]))
         matrix = jnp.diag(jnp.sum(both, axis=1) + self.floor * strength) - both
         return Precision(matrix, log_determinant(matrix))

@@ -7,7 +7,7 @@ from lensax._types import Array
 __all__ = ["TileLayout"]
 
 # Sizes of a tile's set of columns: each this much larger than the one before.
-_SMALLEST, _GROWTH = 96, 1.6
+_SMALLEST, _GROWTH = 96, 1.45
 # Columns that are kept for the way back, for each tile on average, of all coefficients; others are made again.
 _KEPT_SHARE = 0.35
 # Rows of a tile that are blurred by one matrix product: more rows multiply more zeros, fewer copy more.
