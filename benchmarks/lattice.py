@@ -286,8 +286,8 @@ def without(corrections: Any, pairs: bool, torn: bool) -> Any:
 
 def profile_of(count: int, factor: int, options: argparse.Namespace) -> dict[str, Any]:
     """Differences between programs that do more and more, smallest of their processor times."""
-    grid, tracer = lx.Grid((options.pixels, options.pixels), options.pixel_scale, factor), Lattice()
-    scene = cast(random_scene(count, 0, slots_for(count)), jnp.float32)
+    grid, tracer = grid_of(options, factor), Lattice()
+    scene = cast(next(scenes_of(options.config, count, 1)), jnp.float32)
     layout = automatic_layout(tracer, grid, scene.halos.n_planes, scene.halos.n_slots, scene.halos.room)
     chosen = eqx.filter_jit(lambda scene: tracer.corrections(scene, grid))(scene)
     spare = eqx.tree_at(lambda scene: scene.macro, scene, ())
@@ -331,22 +331,25 @@ def profile_of(count: int, factor: int, options: argparse.Namespace) -> dict[str
         "torn tiles": time_of["torn"] - time_of["pairs"],
     }
     parts["light, binning, the rest"] = time_of["image"] - sum(parts.values())
+    count = int(jnp.sum(scene.halos.counts))
     print(f"{count} halos, over-sampling {factor}: {time_of['image']:.1f} ms of processor time")
     for name, value in parts.items():
         print(f"  {name:48s} {value:6.2f} ms", flush=True)
-    return {"halos": count, "over_sample": factor, "processor_ms": time_of["image"], "parts": parts}
+    name = population(options.config)
+    return {"population": name, "halos": count, "over_sample": factor, "processor_ms": time_of["image"], "parts": parts}
 
 
 def profile(options: argparse.Namespace) -> list[dict[str, Any]]:
     """Where the time goes."""
-    return [profile_of(count, factor, options) for count in options.halos for factor in options.over_sample]
+    halos = options.halos if options.config is None else [0]
+    return [profile_of(count, factor, options) for count in halos for factor in options.over_sample]
 
 
 def profile_table(rows: list[dict[str, Any]]) -> str:
     """Markdown."""
     lines = []
     for row in rows:
-        head = f"{row['halos']} halos, over-sampling {row['over_sample']}"
+        head = f"{row['population']}, {row['halos']} halos, over-sampling {row['over_sample']}"
         lines += [f"| {head} | ms of processor time |", "|---|--:|"]
         lines += [f"| {name} | {value:.2f} |" for name, value in row["parts"].items()]
         lines += [f"| **image** | **{row['processor_ms']:.1f}** |", ""]

@@ -24,7 +24,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from raytrace import RESULTS, machine
-from rings_common import ROOT, SHORT, SLOPE, clock, final, numbers, quality, save, setup, since
+from rings_common import ROOT, SHORT, SLOPE, by_radius, clock, final, numbers, quality, save, setup, since
 from rings_studies import run_knot, run_sample, run_slope
 
 from lensax.fit import fit_in_stages, laplace
@@ -81,6 +81,7 @@ def run_errors(case: str, work: Path) -> None:
     row = {"theta": numbers(top.theta), "deviation": about.deviation(), "log_density": top.log_density}
     row |= {"log_evidence": top.log_evidence, "converged": top.converged, "raised": about.raised}
     row |= {"below_the_top": float(0.5 * gradient @ about.covariance @ gradient), **quality(found), **since(begin)}
+    row |= {"by_radius": by_radius(posterior, found)}
     width = np.sqrt(np.diag(about.covariance))
     row |= {"names": list(posterior.names), "correlation": (about.covariance / np.outer(width, width)).tolist()}
     save(work, f"errors_{case}", row)
@@ -96,21 +97,27 @@ def table(work: Path) -> None:
             continue
         result = found[f"map_{case}"]
         lines += [f"**{case.capitalize()}**: {result['processor_s']:.0f} s of processor time for all stages.", ""]
-        lines += ["| stage | ln E | chi-squared / pixel | effective coefficients | theta_E | slope | converged |"]
-        lines += ["|---|--:|--:|--:|--:|--:|---|"]
+        lines += [
+            "| stage | cells | evaluations | ln E | reduced chi-squared | effective coefficients | theta_E | slope |"
+        ]
+        lines += ["|---|--:|--:|--:|--:|--:|--:|--:|"]
         for row in result["stages"]:
             theta = row["theta"]
             lines.append(
-                f"| {row['stage']} | {row['log_evidence']:.1f} | {row['chi_squared_per_pixel']:.3f} "
+                f"| {row['stage']} | {row['cells'][1]} x {row['cells'][0]} | {row['evaluations']} "
+                f"| {row['log_evidence']:.1f} | {row['reduced_chi_squared']:.3f} "
                 f"| {row['effective_coefficients']:.0f} | {theta[SHORT + 'PowerLaw.einstein_radius']:.4f} "
-                f"| {theta[SHORT + 'PowerLaw.slope']:.3f} | {'yes' if row['converged'] else 'no'} |"
+                f"| {theta[SLOPE]:.3f}{'' if row['converged'] else ' (not converged)'} |"
             )
         lines.append("")
         if f"errors_{case}" in found:
             row = found[f"errors_{case}"]
             lines += ["| parameter | maximum | deviation (Laplace) |", "|---|--:|--:|"]
             lines += [f"| `{n}` | {row['theta'][n]:.4f} | {row['deviation'][n]:.4f} |" for n in row["deviation"]]
-            lines.append("")
+            ends = [f"{part['inner']} to {part['outer']}" for part in row["by_radius"]]
+            values = [f"{part['chi_squared_per_pixel']:.2f}" for part in row["by_radius"]]
+            lines += ["", f"| arcsec from the middle | {' | '.join(ends)} |", "|---|" + "--:|" * len(ends)]
+            lines += [f"| chi-squared per pixel | {' | '.join(values)} |", ""]
     if "sample_ring" in found:
         row = found["sample_ring"]
         lines += [
@@ -120,30 +127,29 @@ def table(work: Path) -> None:
         for n in row["mean"]:
             shift = (row["mean"][n] - row["maximum"][n]) / row["laplace"][n]
             lines.append(
-                f"| `{n}` | {row['mean'][n]:.4f} +- {row['deviation'][n]:.4f} | {row['maximum'][n]:.4f} +- "
+                f"| `{n}` | {row['mean'][n]:.4f} ± {row['deviation'][n]:.4f} | {row['maximum'][n]:.4f} ± "
                 f"{row['laplace'][n]:.4f} | {shift:+.2f} | {row['r_hat'][n]:.3f} | {row['effective_draws'][n]:.0f} |"
             )
         lines.append("")
     if "slope" in found:
         lines += [
-            "| what is changed | cells | slope | theta_E | ln E | effective coefficients |",
-            "|---|--:|--:|--:|--:|--:|",
+            "| what is changed | cells | slope | theta_E | ln E |",
+            "|---|--:|--:|--:|--:|",
         ]
         for name, row in found["slope"].items():
             theta, sigma = row["theta"], row["deviation"]
             radius = SHORT + "PowerLaw.einstein_radius"
             lines.append(
                 f"| {name} | {row['cells'][1]} x {row['cells'][0]} | {theta[SLOPE]:.3f} ± {sigma[SLOPE]:.3f} "
-                f"| {theta[radius]:.4f} ± {sigma[radius]:.4f} | {row['log_evidence']:.1f} "
-                f"| {row['effective_coefficients']:.0f} |"
+                f"| {theta[radius]:.4f} ± {sigma[radius]:.4f} | {row['log_evidence']:.1f} |"
             )
         lines.append("")
     if "knot" in found:
         base = found["knot"]["nothing"]
-        lines += ["| the knot is | gain in ln E | gain with the priors | chi-squared / pixel |", "|---|--:|--:|--:|"]
+        lines += ["| the knot is | gain in ln E | gain with the cost of its parameters |", "|---|--:|--:|"]
         for name, row in found["knot"].items():
-            gain, density = (row[key] - base[key] for key in ("log_evidence", "log_density"))
-            lines.append(f"| {name} | {gain:+.1f} | {density:+.1f} | {row['chi_squared_per_pixel']:.4f} |")
+            gain, whole = (row[key] - base[key] for key in ("log_evidence", "log_model_evidence"))
+            lines.append(f"| {name} | {gain:+.1f} | {whole:+.1f} |")
     (RESULTS / "rings.json").write_text(json.dumps({"machine": machine(), **found}, indent=1) + "\n")
     (RESULTS / "rings.md").write_text("\n".join(lines) + "\n")
 
@@ -154,9 +160,9 @@ def main() -> None:
     parser.add_argument("step", choices=["map", "errors", "knot", "sample", "slope", "table"])
     parser.add_argument("case", nargs="?", choices=CASES, default="ring")
     parser.add_argument("--work", type=Path, default=Path("output/rings"))
-    parser.add_argument("--chains", type=int, default=4)
-    parser.add_argument("--warmup", type=int, default=30)
-    parser.add_argument("--draws", type=int, default=150)
+    parser.add_argument("--chains", type=int, default=2)
+    parser.add_argument("--warmup", type=int, default=40)
+    parser.add_argument("--draws", type=int, default=320)
     options = parser.parse_args()
     jax.config.update("jax_enable_x64", True)
     work = options.work

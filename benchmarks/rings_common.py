@@ -1,6 +1,7 @@
 """What the steps of the benchmark on real lenses share: clocks, a finished fit, and variants of it."""
 
 import dataclasses
+import itertools
 import json
 import os
 import pickle
@@ -59,6 +60,20 @@ def quality(found: Any) -> dict[str, float]:
         "largest_residual": float(np.abs(white).max()),
         "pixels": found.n_pixels,
     }
+
+
+def by_radius(posterior: Posterior, found: Any) -> list[dict[str, float]]:
+    """Chi-squared per pixel in rings about the middle of the image: the noise has the right size everywhere or not."""
+    mask, white = np.asarray(posterior.dataset.mask), np.asarray(found.normalized_residual)
+    y, x = (
+        float(posterior.dataset.pixel_scale) * (i - (n - 1) / 2) for i, n in zip(np.indices(mask.shape), mask.shape)
+    )
+    rows = []
+    for inner, outer in itertools.pairwise((0.5, 0.8, 1.2, 1.5, 1.8, 2.2)):
+        ring = mask & (np.hypot(x, y) >= inner) & (np.hypot(x, y) < outer)
+        if ring.any():
+            rows.append({"inner": inner, "outer": outer, "chi_squared_per_pixel": float(np.mean(white[ring] ** 2))})
+    return rows
 
 
 def final(case: str, work: Path) -> tuple[Posterior, Any, Any]:

@@ -13,6 +13,7 @@ from rings_common import COARSE_PSF, ROOT, SHORT, SLOPE, changed, clock, final, 
 
 import lensax as lx
 from lensax.fit import Posterior, laplace, maximize
+from lensax.fit.maximum import unknown_covariance
 from lensax.fit.sample import sample
 from lensax.parameters import Constant, Free, Parameters
 from lensax.recipe import Ingredient
@@ -22,11 +23,13 @@ LOW_SLOPE = 2.1
 
 
 def run_knot(work: Path) -> None:
-    """The knot of the ring: an object of its own, a clump of the source, or a dark perturber."""
+    """The knot of the ring: an object of its own, a clump of the source, or a dark perturber; with each everything else
+    is fitted again, on the coarser mesh."""
     from numpyro.distributions import LogNormal, Normal, Uniform
 
-    posterior, top, _ = final("ring", work)
-    model, theta, width = posterior.model, top.theta, 0.02
+    about, best = coarse(work)
+    posterior = about.posterior
+    model, theta, width = posterior.model, best.theta, 0.02
     (x0, y0) = KNOT
 
     def place(x: float, y: float, spread: float) -> dict[str, Any]:
@@ -69,21 +72,39 @@ def run_knot(work: Path) -> None:
             {"x": 0.46, "y": -1.20, "kappa": 0.1, "scale": 0.1, "truncation": 0.3},
         ),
     }
-    path, rows = work / "knot.json", {}
+    rows = {}
     for name, (tried, first) in trials.items():
         begin = clock()
         with_it = Posterior(tried, posterior.dataset, posterior.noise)
         values = {**theta, **{f"knot.{key}": jnp.asarray(value) for key, value in first.items()}}
-        lens_held = tuple(other for other in posterior.names if other not in model.regularization_names)
-        top = maximize(with_it, [values], 25, hold=lens_held)
-        found = with_it.solution(top.theta, top.free)
-        rows[name] = {"log_evidence": top.log_evidence, "log_density": top.log_density, **quality(found)}
-        rows[name] |= {"theta": {key: value for key, value in numbers(top.theta).items() if key.startswith("knot")}}
-        rows[name] |= since(begin)
+        top = maximize(with_it, [values], 60, covariance=carried(about, with_it), tolerance=0.05)
+        gaussian = laplace(with_it, top.z, top.free, covariance=top.covariance)
+        rows[name] = {"log_evidence": top.log_evidence, "log_model_evidence": gaussian.log_evidence}
+        rows[name] |= {"converged": top.converged, "raised": gaussian.raised}
+        rows[name] |= {"theta": numbers(top.theta), "deviation": gaussian.deviation()}
         if name == "unlensed point":
-            rows[name]["flux"] = float(found.amplitudes[-1])
+            rows[name]["flux"] = float(with_it.solution(top.theta, top.free).amplitudes[-1])
+        rows[name] |= since(begin)
         print(name, json.dumps(rows[name]), flush=True)
-        path.write_text(json.dumps(rows, indent=1))
+        save(work, "knot", rows)
+
+
+def carried(about: Any, posterior: Posterior) -> np.ndarray:
+    """What a Laplace approximation says of the covariance of another posterior with some of its parameters."""
+    covariance = unknown_covariance(posterior.n_parameters)
+    names = about.posterior.names
+    both = [(posterior.names.index(name), i) for i, name in enumerate(names) if name in posterior.names]
+    here, there = (np.array(index) for index in zip(*both))
+    covariance[np.ix_(here, here)] = about.covariance[np.ix_(there, there)]
+    return covariance
+
+
+def coarse(work: Path) -> tuple[Any, Any]:
+    """The Laplace approximation and the maximum on the coarser mesh; kept, so that stopped chains go on about it."""
+    kept = work / "coarse.pickle"
+    if not kept.exists():
+        kept.write_bytes(pickle.dumps(_coarse(work)))
+    return pickle.loads(kept.read_bytes())
 
 
 def _coarse(work: Path) -> tuple[Any, Any]:
@@ -98,10 +119,8 @@ def _coarse(work: Path) -> tuple[Any, Any]:
 
 def run_sample(work: Path, chains: int, warmup: int, draws: int) -> None:
     """NUTS on a coarser mesh and Laplace there."""
-    begin, kept = clock(), work / "coarse.pickle"
-    if not kept.exists():  # so that stopped chains go on about the very same maximum
-        kept.write_bytes(pickle.dumps(_coarse(work)))
-    about, top = pickle.loads(kept.read_bytes())
+    begin = clock()
+    about, top = coarse(work)
     posterior = about.posterior
     print("maximum", top.log_density, about.deviation(), since(begin), flush=True)
     found = posterior.solution(top.theta, top.free)
@@ -133,11 +152,11 @@ def run_slope(work: Path) -> None:
     """Which choice moves the slope of the ring: each changed alone, on the coarser mesh."""
     from numpyro.distributions import LogNormal, LogUniform, Normal
 
-    posterior, top, found = final("ring", work)
-    coarse = changed(posterior, found)
-    begin = maximize(coarse, [top.theta], covariance=top.covariance, tolerance=0.05)
-    low = maximize(coarse, [{**begin.theta, SLOPE: LOW_SLOPE}], 40, (SLOPE,), begin.covariance, tolerance=0.05)
-    source_there = coarse.solution(low.theta, low.free)
+    posterior, _, found = final("ring", work)
+    about, begin = coarse(work)
+    basis = about.posterior
+    low = maximize(basis, [{**begin.theta, SLOPE: LOW_SLOPE}], 40, (SLOPE,), about.covariance, tolerance=0.1)
+    source_there = basis.solution(low.theta, low.free)
     name = next(name for name in posterior.names if name.endswith("size"))
     held = with_more(posterior.model, {name: Constant(jnp.asarray(1.0))})
     of_low = {"found": source_there, "start": low.theta}
@@ -177,14 +196,12 @@ def run_slope(work: Path) -> None:
         start, of = choice.pop("start", begin.theta), choice.pop("found", found)
         tried = changed(posterior, of, **choice)
         theta = {key: jnp.asarray(start[key]) for key in tried.names}
-        same = tried.names == coarse.names
-        best = maximize(tried, [theta], covariance=begin.covariance if same else None, tolerance=0.05)
-        about = laplace(tried, best.z, best.free, covariance=best.covariance)
-        at = tried.solution(best.theta, best.free)
-        rows[title] = {"log_evidence": best.log_evidence, "log_model_evidence": about.log_evidence}
-        rows[title] |= {"theta": numbers(best.theta), "deviation": about.deviation(), "converged": best.converged}
-        rows[title] |= {"cells": list(at.mesh.shape), **quality(at), **since(began)}
-        print(title, best.log_evidence, best.theta[SLOPE], about.deviation()[SLOPE], since(began), flush=True)
+        best = maximize(tried, [theta], covariance=carried(about, tried), tolerance=0.1)
+        gaussian = laplace(tried, best.z, best.free, covariance=best.covariance)
+        rows[title] = {"log_evidence": best.log_evidence, "log_model_evidence": gaussian.log_evidence}
+        rows[title] |= {"theta": numbers(best.theta), "deviation": gaussian.deviation(), "converged": best.converged}
+        rows[title] |= {"cells": list(tried.model.source.parts["mesh"].shape), **since(began)}
+        print(title, best.log_evidence, best.theta[SLOPE], gaussian.deviation()[SLOPE], since(began), flush=True)
         save(work, "slope", rows)
 
 
