@@ -7,7 +7,8 @@ from typing import Any
 
 import equinox as eqx
 import jax
-import jax.numpy as jnp
+import numpy as np
+from jax import lax
 
 __all__ = ["compiled"]
 
@@ -38,4 +39,6 @@ def _prefers_wide() -> bool:
 
 def _transformed(arguments: Any) -> bool:
     """Whether a transform is tracing: one of the arguments, or whatever is computed now."""
-    return any(isinstance(leaf, jax.core.Tracer) for leaf in (jnp.zeros(()), *jax.tree.leaves(arguments)))
+    if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(arguments)):
+        return True
+    return isinstance(lax.neg(np.float32(0)), jax.core.Tracer)

@@ -1,6 +1,7 @@
 """From a scene to an image, and from theta to an image."""
 
 import itertools
+import math
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
@@ -9,6 +10,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 
 from lensax._batching import map_batch
 from lensax._compile import compiled
@@ -17,7 +19,7 @@ from lensax._types import Array, Float, PRNGKeyArray, as_real, concrete
 from lensax.instrument import Instrument
 from lensax.parameters import Prior
 from lensax.parameters.near import check_theta
-from lensax.raytrace import Diagnostics, Lattice, RayTracer
+from lensax.raytrace import Diagnostics, Lattice, RayTracer, Trace
 from lensax.recipe import Recipe
 from lensax.scene import Scene
 
@@ -281,11 +283,19 @@ class ForwardModel(eqx.Module):
 @compiled
 def _noiseless(simulator: Simulator, scene: Scene) -> tuple[Array, Diagnostics]:
     trace = simulator.tracer.trace(scene, simulator.instrument.padded_grid)
-    brightness = jnp.zeros_like(trace.source_x)
-    for profile in scene.source:
-        brightness = brightness + profile.surface_brightness(trace.source_x, trace.source_y)
-    for profile in scene.lens_light:
-        brightness = brightness + profile.surface_brightness(trace.lens_x, trace.lens_y)
+
+    def light(trace: Trace) -> Array:
+        brightness = jnp.zeros_like(trace.source_x)
+        for profile in scene.source:
+            brightness = brightness + profile.surface_brightness(trace.source_x, trace.source_y)
+        for profile in scene.lens_light:
+            brightness = brightness + profile.surface_brightness(trace.lens_x, trace.lens_y)
+        return brightness
+
+    # The result of a branch is written out as it is computed. Without one XLA evaluates the light, one ray at a time,
+    # in the order in which the Fourier transform reads it: ten times as slow. No ray ends at infinity.
+    ends = ~jnp.isposinf(trace.source_x.ravel()[0])
+    brightness = lax.cond(ends, light, lambda trace: jnp.full_like(trace.source_x, jnp.nan), trace)
     return simulator.instrument.observe(brightness), trace.diagnostics
 
 
@@ -314,7 +324,8 @@ def _with_room(run: Callable[[Simulator], Any], simulator: Simulator) -> Any:
         pairs = concrete(found.pairs)
         if pairs is None or not (pairs > np.asarray(found.capacity)).any():
             return result
-        tracer = simulator.tracer.enlarged()
+        missing = np.max(pairs / np.asarray(found.capacity))
+        tracer = simulator.tracer.enlarged(2 ** math.ceil(math.log2(missing)))
         if tracer == simulator.tracer:
             return result
         simulator = Simulator(simulator.instrument, tracer)

@@ -89,6 +89,6 @@ class Direct(RayTracer):
             None if visited is None else gather_planes(visited.y),
         )
 
-    def enlarged(self) -> "Direct":
+    def enlarged(self, times: int = 2) -> "Direct":
         """Itself: it never runs out of room."""
         return self

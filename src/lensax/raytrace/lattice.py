@@ -179,9 +179,9 @@ class Lattice(RayTracer):
         most = max(1.3 * found.max(), found.mean() + 6 * found.std())
         return dataclasses.replace(self, capacity=int(np.ceil(most)), head_room=1)
 
-    def enlarged(self) -> "Lattice":
-        """The same tracer with room for twice as many pairs."""
-        return dataclasses.replace(self, head_room=2 * self.head_room)
+    def enlarged(self, times: int = 2) -> "Lattice":
+        """The same tracer with room for so many times as many pairs."""
+        return dataclasses.replace(self, head_room=times * self.head_room)
 
     def _layout(self, halos: HaloCatalogue, grid: "Grid") -> Layout:
         return automatic_layout(self, grid, halos.n_planes, halos.n_slots, halos.room)

@@ -79,5 +79,5 @@ class RayTracer(eqx.Module):
         """Trace rays that start at any image positions `x`, `y` (arcsec, one shape)."""
 
     @abc.abstractmethod
-    def enlarged(self) -> "RayTracer":
-        """The same tracer with twice the room where it ran out of room; itself where it cannot."""
+    def enlarged(self, times: int = 2) -> "RayTracer":
+        """The same tracer with so many times the room where it ran out of room; itself where it cannot."""
