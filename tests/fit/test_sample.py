@@ -76,6 +76,17 @@ def test_a_finished_run_is_read(made, about, whole):
     assert {path: path.stat().st_mtime_ns for path in folder.iterdir()} == before
 
 
+def test_a_finished_run_is_made_longer(made, about, whole, tmp_path):
+    samples, folder = whole
+    for path in folder.iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    longer = sample(made, about, KEY, tmp_path, **{**SETTINGS, "draws": 45})
+    assert longer.z.shape[1] == 45
+    np.testing.assert_array_equal(longer.z[:, :40], samples.z)
+    shorter = sample(made, about, KEY, tmp_path, **{**SETTINGS, "draws": 20, "chains": 1})
+    np.testing.assert_array_equal(shorter.z, samples.z[:1, :20])
+
+
 def test_bad_input(made, about, whole):
     with pytest.raises(ValueError, match=r"chain_0.npz is a chain of another posterior or of other settings"):
         sample(made, about, jax.random.key(6), whole[1], **SETTINGS)

@@ -71,7 +71,8 @@ def sample(
     """Draw from a posterior with NUTS (NumPyro).
 
     Every chain starts at a draw of the Laplace approximation, whose covariance is the metric; the warm-up adapts the
-    step. Called again with the same arguments and folder, it goes on where it was.
+    step. Called again with the same arguments and folder, it goes on where it was; also with more draws, or more chains,
+    than before: the first of them are the same.
 
     Args:
         posterior: what is sampled.
@@ -99,7 +100,7 @@ def sample(
     place = None if folder is None else Path(folder)
     if place is not None:
         place.mkdir(parents=True, exist_ok=True)
-    settings = (chains, warmup, draws, target_accept, np.asarray(jax.random.key_data(key)).tolist())
+    settings = (warmup, target_accept, np.asarray(jax.random.key_data(key)).tolist())
     mark = _mark(posterior, about, settings)
     keys = jax.random.split(key, chains)
     runs = [
@@ -116,7 +117,7 @@ def sample(
         except BaseException:
             report.stopped.set()
             raise
-    return _collect(posterior, runs, warmup)
+    return _collect(posterior, runs, slice(warmup, warmup + draws))
 
 
 class _Sampler:
@@ -232,10 +233,10 @@ def _mark(posterior: Posterior, about: Laplace, settings: Any) -> str:
     return digest.hexdigest()[:32]
 
 
-def _collect(posterior: Posterior, chains: list[_Chain], warmup: int) -> Samples:
+def _collect(posterior: Posterior, chains: list[_Chain], kept: slice) -> Samples:
     from numpyro.diagnostics import effective_sample_size, split_gelman_rubin
 
-    rows = {name: np.array([chain.rows[name][warmup:] for chain in chains]) for name in chains[0].rows}
+    rows = {name: np.array([chain.rows[name][kept] for chain in chains]) for name in chains[0].rows}
     theta = {name: np.asarray(values) for name, values in posterior.constrain(jnp.asarray(rows["z"])).items()}
     enough = rows["z"].shape[1] >= 4
     return Samples(
