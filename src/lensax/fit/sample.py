@@ -71,7 +71,7 @@ def sample(
     """Draw from a posterior with NUTS (NumPyro).
 
     Every chain starts at a draw of the Laplace approximation, whose covariance is the metric; the warm-up adapts the
-    step. Called again with the same arguments and folder, it goes on where it was; also with more draws, or more chains,
+    step. Called again with the same arguments and folder, it goes on where it was; also with more draws or more chains
     than before: the first of them are the same.
 
     Args:
