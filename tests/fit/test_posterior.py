@@ -31,7 +31,9 @@ def test_gradient_is_the_finite_difference(made, point):
         assert abs(slope - found.gradient[i]) < 1e-6 * scale, made.names[i]
 
 
-def test_log_density_is_the_sum_of_its_terms(made, point):
+def test_log_density_is_the_sum_of_its_terms():
+    made = posterior("parametric")
+    point = made.unconstrained(start(made))
     found = made.evaluate(point)
     theta = made.constrain(jnp.asarray(point))
     volume = jax.jacfwd(lambda z: made.model.prior.flatten(made.constrain(z)))(jnp.asarray(point))
@@ -102,7 +104,9 @@ def test_a_refused_lens_is_minus_infinity_with_a_gradient_of_zero(point, made):
     np.testing.assert_array_equal(gradient, np.zeros(len(point)))
 
 
-def test_log_density_differentiates_and_batches(made, point):
+def test_log_density_differentiates_and_batches():
+    made = posterior("parametric")
+    point = made.unconstrained(start(made))
     found = made.evaluate(point)
     value, gradient = jax.jit(jax.value_and_grad(made.log_density))(jnp.asarray(point))
     np.testing.assert_allclose(value, found.log_density, rtol=1e-12)
@@ -135,7 +139,7 @@ def test_positions():
 
 
 def test_positions_are_part_of_the_posterior():
-    plain = posterior("pixelized")
+    plain = posterior("parametric")
     images = Positions([1.3, -0.6], [0.0, 0.1], tolerance=0.02)
     held = Posterior(plain.model, plain.dataset, positions=images)
     z = jnp.asarray(plain.unconstrained(start(plain)))
