@@ -120,6 +120,8 @@ def table(work: Path) -> None:
             lines += [f"| chi-squared per pixel | {' | '.join(values)} |", ""]
     if "sample_ring" in found:
         row = found["sample_ring"]
+        what = f"{row['chains']} chains of {row['draws']} draws after {row['warmup']}, {row['divergences']} diverged"
+        lines += [f"**Ring, sampled** on a coarser mesh: {what}.", ""]
         lines += [
             "| parameter | NUTS | Laplace | shift / deviation | R-hat | effective draws |",
             "|---|--:|--:|--:|--:|--:|",
@@ -132,6 +134,7 @@ def table(work: Path) -> None:
             )
         lines.append("")
     if "slope" in found:
+        lines += ["**Ring, its slope**: each line changes one choice on the coarser mesh.", ""]
         lines += [
             "| what is changed | cells | slope | theta_E | ln E |",
             "|---|--:|--:|--:|--:|",
@@ -146,6 +149,7 @@ def table(work: Path) -> None:
         lines.append("")
     if "knot" in found:
         base = found["knot"]["nothing"]
+        lines += ["**Ring, its knot**: everything else is fitted again with each, on the coarser mesh.", ""]
         lines += ["| the knot is | gain in ln E | gain with the cost of its parameters |", "|---|--:|--:|"]
         for name, row in found["knot"].items():
             gain, whole = (row[key] - base[key] for key in ("log_evidence", "log_model_evidence"))

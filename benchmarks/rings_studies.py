@@ -179,11 +179,11 @@ def run_slope(work: Path) -> None:
     first = {"deviation": 8.0, "radius": 0.25, "e1": -0.1, "e2": 0.0, "center_x": 0.0, "center_y": -0.3, "dark": 0.01}
     variants: dict[str, dict[str, Any]] = {
         "coarse": {},
+        f"map of a source at slope {LOW_SLOPE}": of_low,
+        f"map of a source at slope {LOW_SLOPE}, its size held": {**of_low, "model": held},
         "the whole point spread function": {"psf": None},
         "four rays per pixel": {"over_sample": 2},
         "cells of 0.05 arcsec": {"cell": 0.05},
-        f"map of a source at slope {LOW_SLOPE}": of_low,
-        f"map of a source at slope {LOW_SLOPE}, its size held": {**of_low, "model": held},
         "an envelope that has not seen the data": {
             "amplitude": envelope,
             "model": with_moffat,
