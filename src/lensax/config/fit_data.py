@@ -1,7 +1,7 @@
 """The sections `data` and `mask` of a fit: the image, from files or simulated, and the pixels that are used."""
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import reduce
 from operator import and_
 from pathlib import Path
@@ -87,6 +87,26 @@ class FilesOfImage(Section):
         return Image(found["image"], found["noise_map"], make)
 
 
+@contextlib.contextmanager
+def _single_precision() -> Iterator[None]:
+    """float32 whatever the precision of the process.
+
+    JAX knows a constant of a program again by its identity, whatever the precision was: nothing compiled before may be
+    taken up, nor what is compiled here afterwards.
+    """
+    import jax
+
+    if not jax.config.read("jax_enable_x64"):
+        yield
+        return
+    jax.clear_caches()
+    try:
+        with jax.enable_x64(False):
+            yield
+    finally:
+        jax.clear_caches()
+
+
 class SimulatedImage(Section):
     """`Simulation: {configuration: cdm_hst.yaml, seed: 0, row: 0}`: what `lensax preview` shows of another file."""
 
@@ -103,7 +123,7 @@ class SimulatedImage(Section):
         from lensax.campaign.rows import draw
         from lensax.simulate import ForwardModel
 
-        with jax.enable_x64(False):  # the numbers of `lensax preview`, which draws in float32
+        with _single_precision():  # the numbers of `lensax preview`, which draws in float32
             configuration = self.of(folder)
             model = ForwardModel.from_configuration(configuration)
             theta, keys = draw(model.prior, jax.random.key(np.uint32(self.seed)), jnp.asarray([self.row], jnp.uint32))
