@@ -1,6 +1,5 @@
 """What is asked of the ring once it is fitted: its knot, samples of its posterior, and what moves its slope."""
 
-import dataclasses
 import json
 import pickle
 from pathlib import Path
@@ -15,7 +14,7 @@ import lensax as lx
 from lensax.fit import Posterior, laplace, maximize
 from lensax.fit.maximum import unknown_covariance
 from lensax.fit.sample import sample
-from lensax.parameters import Constant, Free, Parameters
+from lensax.parameters import Constant, Free
 from lensax.recipe import Ingredient
 
 KNOT = (0.56, -1.12)
@@ -150,8 +149,6 @@ def run_sample(work: Path, chains: int, warmup: int, draws: int) -> None:
 
 def run_slope(work: Path) -> None:
     """Which choice moves the slope of the ring: each changed alone, on the coarser mesh."""
-    from numpyro.distributions import LogNormal, LogUniform, Normal
-
     posterior, _, found = final("ring", work)
     about, begin = coarse(work)
     basis = about.posterior
@@ -160,23 +157,6 @@ def run_slope(work: Path) -> None:
     name = next(name for name in posterior.names if name.endswith("size"))
     held = with_more(posterior.model, {name: Constant(jnp.asarray(1.0))})
     of_low = {"found": source_there, "start": low.theta}
-    moffat = {
-        "deviation": Free("moffat.deviation", LogUniform(0.1, 1e3)),
-        "radius": Free("moffat.radius", LogNormal(-1.5, 0.7)),
-        "e1": Free("moffat.e1", Normal(0.0, 0.2)),
-        "e2": Free("moffat.e2", Normal(0.0, 0.2)),
-        "center_x": Free("moffat.center_x", Normal(0.0, 0.2)),
-        "center_y": Free("moffat.center_y", Normal(-0.2, 0.2)),
-        "dark": Free("moffat.dark", LogUniform(1e-4, 0.3)),
-    }
-    envelope = Ingredient(lx.inversion.MoffatAmplitude, {argument: free.name for argument, free in moffat.items()})
-    # Names that nothing needs any more would stay free parameters.
-    amplitude_names = [name for name in posterior.names if "BrightnessAmplitude" in name]
-    entries = {key: posterior.model.parameters[key] for key in posterior.model.parameters if key not in amplitude_names}
-    with_moffat = dataclasses.replace(
-        posterior.model, parameters=Parameters({**entries, **{free.name: free for free in moffat.values()}})
-    )
-    first = {"deviation": 8.0, "radius": 0.25, "e1": -0.1, "e2": 0.0, "center_x": 0.0, "center_y": -0.3, "dark": 0.01}
     variants: dict[str, dict[str, Any]] = {
         "coarse": {},
         f"map of a source at slope {LOW_SLOPE}": of_low,
@@ -184,11 +164,6 @@ def run_slope(work: Path) -> None:
         "the whole point spread function": {"psf": None},
         "four rays per pixel": {"over_sample": 2},
         "cells of 0.05 arcsec": {"cell": 0.05},
-        "an envelope that has not seen the data": {
-            "amplitude": envelope,
-            "model": with_moffat,
-            "start": {**begin.theta, **{f"moffat.{key}": value for key, value in first.items()}},
-        },
     }
     rows = {}
     for title, choice in variants.items():
