@@ -259,8 +259,8 @@ def test_info_says_what_will_be_fitted(folder):
     result = lensax("info", folder / "fit.yaml", "--no-memory")
     assert result.exit_code == 0, result.output
     for words in ("3 free", "LogUniform(low=0.001, high=100)", "follows from", "Simulation ring.yaml, row 0",
-                  "28 × 26 pixels", "pixels are used", "PowerLaw", "AdaptiveMesh, 10 × 10 cells", "Constant", "everything, from 2 starts",
-                  "2 chains of 10 + 20 steps", "100 that are solved for"):  # fmt: skip
+                  "28 × 26 pixels", "pixels are used", "PowerLaw", "AdaptiveMesh, 10 × 10 cells", "Constant",
+                  "everything, from 2 starts", "2 chains of 10 + 20 steps", "100 that are solved for"):  # fmt: skip
         assert words in result.stdout, words
     assert "memory" not in result.stdout
 
