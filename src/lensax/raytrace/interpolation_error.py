@@ -13,8 +13,6 @@ _AMPLITUDE = 0.075
 _SHIFT = 0.85
 _REACH = 5.0
 _CORE = 4.0
-# The rms over a tile of two cells per side: most of the tile is further from the halo than its nearest point.
-_SEVERAL_CELLS = 0.65
 # The largest deflection of an NFW halo, at 1.3 scale radii, in units of kappa_s r_s.
 _LARGEST_DEFLECTION = 1.25
 _PEAK_REACH = 4.0
@@ -30,7 +28,6 @@ def predicted_error(
     core_radius: Float[Array, "*#shape"],
     distance: Float[Array, "*#shape"],
     spacing: Float[Array, "*#shape"],
-    cells: int,
 ) -> Float[Array, "*#shape"]:
     """Predicted rms error over a tile of interpolating the deflection of one halo, arcsec.
 
@@ -40,13 +37,11 @@ def predicted_error(
         kappa_s, scale_radius, core_radius: of the halo, angles in arcsec.
         distance: from the halo to the nearest point of the tile, d, arcsec.
         spacing: of the nodes in the plane of the halo, h, arcsec.
-        cells: node cells along a side of the tile.
     """
-    amplitude = 4 * _AMPLITUDE * (1.0 if cells == 1 else _SEVERAL_CELLS)
     r = distance + _SHIFT * spacing
     root = r * (1 + r * (1 / (_REACH * scale_radius)))
     square = spacing * spacing
-    return amplitude * kappa_s * (square * square) / (root * root * (r + _CORE * core_radius))
+    return 4 * _AMPLITUDE * kappa_s * (square * square) / (root * root * (r + _CORE * core_radius))
 
 
 def predicted_peak(

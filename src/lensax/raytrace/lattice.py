@@ -248,7 +248,7 @@ def _boxes(geometry: Geometry, lens: int, nodes: _Nodes) -> TileBoxes:
     spread = jnp.maximum(box(nodes.source_x, nodes.source_y)[4] / spacing[lens], 1)
     in_front = jnp.asarray(np.arange(len(spacing)) <= lens)[:, None]
     gain = jnp.where(in_front, spread[None], 1)
-    return TileBoxes(center_x, center_y, half_x, half_y, spacing, gain, geometry.cells)
+    return TileBoxes(center_x, center_y, half_x, half_y, spacing, gain)
 
 
 def _torn(geometry: Geometry, lens: int, visited: Visited, boxes: TileBoxes) -> Float[Array, " tiles"]:

@@ -32,7 +32,6 @@ class TileBoxes(eqx.Module):
         center_x, center_y, half_x, half_y: of the box.
         spacing: of the nodes.
         gain: what an error on the plane is multiplied by on the way to the source, at least 1.
-        cells: node cells along a side of a tile.
     """
 
     center_x: Float[Array, "*planes tiles"]
@@ -41,7 +40,6 @@ class TileBoxes(eqx.Module):
     half_y: Float[Array, "*planes tiles"]
     spacing: Float[Array, "*planes tiles"]
     gain: Float[Array, "*planes tiles"]
-    cells: int = eqx.field(static=True)
 
     def tiles(self, index: np.ndarray) -> "TileBoxes":
         """The boxes of some of the tiles."""
@@ -76,7 +74,7 @@ def block_errors(
     kappa_s, scale_radius, core_radius = (
         leaf[:, None] for leaf in (halos.kappa_s, halos.scale_radius, halos.core_radius)
     )
-    rms = predicted_error(kappa_s, scale_radius, core_radius, distance, spacing, boxes.cells)
+    rms = predicted_error(kappa_s, scale_radius, core_radius, distance, spacing)
     peak = predicted_peak(kappa_s, scale_radius, distance, spacing)
     gain = boxes.gain[None]
     return gain * rms, gain * jnp.maximum(rms, _SHARE_OF_PEAK * peak)
