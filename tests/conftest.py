@@ -1,8 +1,14 @@
 """Every test runs in float64 with strict dtype and rank promotion; float32 is asked for explicitly."""
 
 import gc
+import os
 from collections.abc import Iterator
 from pathlib import Path
+
+# Compiling is most of the tests' time: what has been compiled once is kept beside the other caches, also for
+# the programs that tests start. JAX reads the environment when it is imported.
+os.environ["JAX_COMPILATION_CACHE_DIR"] = str(Path(__file__).resolve().parents[1] / ".jax_cache")
+os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.1"
 
 import equinox as eqx
 import jax
@@ -11,9 +17,6 @@ import pytest
 jax.config.update("jax_enable_x64", True)
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
-# Compiling is most of the tests' time: what has been compiled once is kept beside the repository's other caches.
-jax.config.update("jax_compilation_cache_dir", str(Path(__file__).resolve().parents[1] / ".jax_cache"))
-jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.3)
 
 
 # Linux allows a process 65530 memory maps; a compiled program takes a few, and the compiler crashes without any left.

@@ -1,7 +1,6 @@
 """The documentation is true: its programs run, its configurations load, the commands and files that it names exist."""
 
 import importlib.util
-import os
 import re
 import subprocess
 import sys
@@ -15,11 +14,6 @@ ROOT = Path(__file__).resolve().parents[1]
 PYTHON = re.compile(r"^```python([^\n]*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 YAML = re.compile(r"^```yaml\n(.*?)^```", re.MULTILINE | re.DOTALL)
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
-# What has been compiled once is kept, as the tests themselves do it.
-ENVIRONMENT = os.environ | {
-    "JAX_COMPILATION_CACHE_DIR": str(ROOT / ".jax_cache"),
-    "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.3",
-}
 RING = "requires=ring"  # marks a program that needs the images of the example
 CAMPAIGN = "requires=campaign"  # marks a program that reads what `lensax simulate` has made
 TORCH = "requires=torch"  # marks a block that is left out where PyTorch is missing
@@ -53,9 +47,7 @@ CONFIGURATIONS = [
 
 
 def run(page: Path, program: str, folder: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", program], cwd=folder, env=ENVIRONMENT, capture_output=True, text=True, timeout=300
-    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=folder, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, f"{name(page)}:\n{done.stderr[-3000:]}"
 
 
@@ -81,7 +73,7 @@ def test_program_of_page_runs_on_a_campaign(page: Path, tmp_path: Path) -> None:
     configuration = tmp_path / "configuration.yaml"
     configuration.write_text(CONFIGURATIONS[0][2])
     command = [sys.executable, "-m", "lensax", "simulate", str(configuration), "--count", "12", "--out", "output/first"]
-    subprocess.run(command, cwd=tmp_path, env=ENVIRONMENT, check=True, capture_output=True, timeout=300)
+    subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, timeout=300)
     run(page, programs(page)[0], tmp_path)
 
 
