@@ -59,6 +59,7 @@ bench: $(VENV)/.installed-dev
 	$(BIN)/python benchmarks/kernel.py
 	$(BIN)/python benchmarks/readers.py
 	$(BIN)/python benchmarks/raytrace.py
+	$(BIN)/python benchmarks/images.py
 	$(BIN)/python benchmarks/populations.py
 
 clean:
