@@ -28,7 +28,9 @@ def run_knot(work: Path) -> None:
 
     about, best = coarse(work)
     posterior = about.posterior
-    model, theta, width = posterior.model, best.theta, 0.02
+    model, theta = posterior.model, best.theta
+    # The distance of the rays, for which the light of a point does not depend on where it lies between them.
+    width = float(posterior.dataset.pixel_scale) / dict(model.source.switches)["over_sample"]
     (x0, y0) = KNOT
 
     def place(x: float, y: float, spread: float) -> dict[str, Any]:
