@@ -100,7 +100,7 @@ class BrightnessAmplitude(Amplitude):
         brightness: v, of an earlier reconstruction.
         dark: what is left where v = 0.
         size: by which the earlier source is enlarged about the origin. The source behind a steeper lens is larger, in
-            proportion to its slope less 1: a map of fixed size holds the slope where it was, a free one does not.
+            proportion to its slope less 1: leave it free where the slope is.
 
     The evidence is optimistic, as v has seen the data; see `MoffatAmplitude` for a prior that has not.
     """
