@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import Callable, Iterator
-from functools import reduce
+from functools import lru_cache, reduce
 from operator import and_
 from pathlib import Path
 from typing import Any
@@ -107,6 +107,25 @@ def _single_precision() -> Iterator[None]:
         jax.clear_caches()
 
 
+@lru_cache(maxsize=4)
+def _simulated(path: Path, digest: str, seed: int, row: int) -> tuple[Imaging, dict[str, float]]:
+    """A row of a configuration of this digest as `lensax preview` shows it, and its parameters: drawn in float32."""
+    import jax
+    import jax.numpy as jnp
+
+    from lensax.campaign.rows import draw
+    from lensax.simulate import ForwardModel
+
+    with _single_precision():
+        configuration = load(path)  # here, so that its numbers have that precision too
+        model = ForwardModel.from_configuration(configuration)
+        theta, keys = draw(model.prior, jax.random.key(np.uint32(seed)), jnp.asarray([row], jnp.uint32))
+        one = {name: values[0] for name, values in theta.items()}
+        seen = model.both(one, keys[0])
+        dataset = model.simulator.instrument.imaging(seen.noisy, seen.noiseless)
+        return dataset, {name: float(value) for name, value in configuration.parameters.resolve(one).items()}
+
+
 class SimulatedImage(Section):
     """`Simulation: {configuration: cdm_hst.yaml, seed: 0, row: 0}`: what `lensax preview` shows of another file."""
 
@@ -116,22 +135,13 @@ class SimulatedImage(Section):
 
     def read(self, folder: Path, blame: Blame) -> Image:
         """The image, and the parameters that made it."""
-        import jax
         import jax.numpy as jnp
 
         from lensax._types import cast
-        from lensax.campaign.rows import draw
-        from lensax.simulate import ForwardModel
 
-        with _single_precision():  # the numbers of `lensax preview`, which draws in float32
-            configuration = self.of(folder)
-            model = ForwardModel.from_configuration(configuration)
-            theta, keys = draw(model.prior, jax.random.key(np.uint32(self.seed)), jnp.asarray([self.row], jnp.uint32))
-            one = {name: values[0] for name, values in theta.items()}
-            with blame(()):
-                seen = model.both(one, keys[0])
-                dataset = model.simulator.instrument.imaging(seen.noisy, seen.noiseless)
-            truth = {name: float(value) for name, value in configuration.parameters.resolve(one).items()}
+        digest = self.of(folder).digest
+        with blame(()):
+            dataset, truth = _simulated(self.configuration.inside(folder), digest, self.seed, self.row)
         exact = cast(dataset, jnp.float64)
         return Image(exact.data, exact.noise_map, lambda mask: exact.with_mask(mask) if mask else exact, truth)
 
