@@ -31,6 +31,7 @@ import jax.numpy as jnp
 import numpy as np
 from environments import python_of
 from raytrace import RESULTS, machine
+from workers.evaluations import timed
 
 import lensax as lx
 
@@ -57,18 +58,6 @@ def problem(mesh: int, over_sample: int) -> tuple[Any, Any, jax.Array]:
         return pixelization.log_evidence(dataset, (lx.mass.PowerLaw(p[0], p[1], p[2], p[3], 0.01, 0.0), shear))
 
     return evidence, dataset, jnp.asarray([1.6, 2.05, 0.1, 0.05])
-
-
-def timed(compiled: Any, p: jax.Array, repeats: int) -> tuple[float, float]:
-    """The least wall clock and the least processor time of some calls, each at other parameters."""
-    jax.block_until_ready(compiled(p))
-    wall, processor = [], []
-    for i in range(repeats):
-        begin, spent = time.perf_counter(), time.process_time()
-        jax.block_until_ready(compiled(p + 1e-3 * i))
-        wall.append(time.perf_counter() - begin)
-        processor.append(time.process_time() - spent)
-    return min(wall), min(processor)
 
 
 def measure(mesh: int, over_sample: int, repeats: int) -> dict[str, Any]:

@@ -19,6 +19,7 @@ import autolens as al
 import jax
 import jax.numpy as jnp
 import numpy as np
+from evaluations import timed
 
 
 def evidence_of(problem):
@@ -48,18 +49,6 @@ def evidence_of(problem):
         return al.FitImaging(dataset=dataset, tracer=tracer, settings=settings, xp=jnp).log_evidence
 
     return evidence, int(problem["mask"].sum())
-
-
-def timed(compiled, p, repeats):
-    """The least wall clock and the least processor time of some calls, each at other parameters."""
-    jax.block_until_ready(compiled(p))
-    wall, processor = [], []
-    for i in range(repeats):
-        begin, spent = time.perf_counter(), time.process_time()
-        jax.block_until_ready(compiled(p + 1e-3 * i))
-        wall.append(time.perf_counter() - begin)
-        processor.append(time.process_time() - spent)
-    return min(wall), min(processor)
 
 
 def main():

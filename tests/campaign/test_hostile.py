@@ -97,7 +97,7 @@ def test_the_folder_itself_may_be_reached_through_a_link(campaign, tmp_path):
     assert toy_work(tmp_path / "link", 20).pending == []
 
 
-@pytest.mark.parametrize("name", ["../../outside", "/tmp/outside", ".lensax/lock", "noisy/../../outside", "a/b/c"])
+@pytest.mark.parametrize("name", ["../../outside", "/outside", ".lensax/lock", "noisy/../../outside", "a/b/c"])
 def test_a_copy_of_the_metadata_writes_nothing_elsewhere(campaign, name):
     path = campaign / ".lensax" / "group.json"
     copy = json.loads(path.read_text())
