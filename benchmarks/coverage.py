@@ -53,6 +53,7 @@ from lensax.recipe import Ingredient
 RESULTS = Path(__file__).resolve().parent / "results"
 COMPARED = ("einstein_radius", "slope", "e1", "e2", "gamma_1", "gamma_2")
 WIDER = 1.15  # than the Laplace approximation are the draws that are weighed
+FEWEST = 400  # of them: with a few tens D^2 comes out twice as large
 PRIORS = ("moffat", "constant")
 
 
@@ -233,6 +234,8 @@ def main() -> None:
     options = parser.parse_args()
     if options.drawn and not options.negative:
         parser.error("--drawn: sources drawn from the prior have negative light; give --negative as well")
+    if 0 < options.draws < FEWEST:
+        parser.error(f"--draws: the covariance of six parameters needs at least {FEWEST}, got {options.draws}")
     settings = options.drawn, options.cells, options.over_sample, options.prior, not options.negative
     rows = []
     with concurrent.futures.ProcessPoolExecutor(options.processes, multiprocessing.get_context("spawn")) as pool:
