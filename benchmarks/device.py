@@ -112,7 +112,7 @@ def row(model: lx.ForwardModel, halos: int, over_sample: int, batch: int, limits
 
 
 def evaluations(model: lx.ForwardModel, theta: Any, keys: Any, diagnostics: Any) -> float:
-    """Halos times rays that an image takes: nodes, pairs as they were wanted, torn tiles not counted."""
+    """Halos times rays that an image takes: nodes, pairs as they were wanted, exact tiles not counted."""
     scene = model.scene(jax.tree.map(lambda leaf: leaf[0], theta), keys[0])
     grid = model.simulator.instrument.padded_grid
     layout = automatic_layout(model.simulator.tracer, grid, scene.halos.n_planes, scene.halos.n_slots, scene.halos.room)

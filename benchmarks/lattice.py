@@ -270,16 +270,16 @@ def milliseconds(function: Callable[[], Any], repeats: int) -> tuple[float, floa
     return 1e3 * min(wall), 1e3 * min(processor)
 
 
-def without(corrections: Any, pairs: bool, torn: bool) -> Any:
-    """The corrections less all pairs, less all torn tiles."""
+def without(corrections: Any, pairs: bool, exact: bool) -> Any:
+    """The corrections less all pairs, less all exact tiles."""
     for index in range(len(corrections.levels)):
         if pairs:
             corrections = eqx.tree_at(
                 lambda c, i=index: c.levels[i].pairs.first, corrections, replace_fn=jnp.zeros_like
             )
-        if torn:
+        if exact:
             corrections = eqx.tree_at(
-                lambda c, i=index: c.levels[i].torn.needed, corrections, replace_fn=jnp.zeros_like
+                lambda c, i=index: c.levels[i].exact.needed, corrections, replace_fn=jnp.zeros_like
             )
     return corrections
 
@@ -317,18 +317,18 @@ def profile_of(count: int, factor: int, options: argparse.Namespace) -> dict[str
         "rays": functools.partial(shoot, spare, nothing),
         "macro": functools.partial(shoot, scene, nothing),
         "pairs": functools.partial(shoot, scene, pairs),
-        "torn": functools.partial(shoot, scene, chosen),
+        "exact": functools.partial(shoot, scene, chosen),
         "image": functools.partial(eqx.filter_jit(image), scene),
     }
     time_of = {name: milliseconds(program, 40)[1] for name, program in programs.items()}
     parts = {
         "packing the halos, discs of each": time_of["packing"],
         "nodes: every halo, all planes": time_of["nodes"] - time_of["packing"],
-        "choice of pairs and torn tiles, error estimate": time_of["choice"] - time_of["nodes"],
+        "choice of pairs, error estimate": time_of["choice"] - time_of["nodes"],
         "rays: interpolation, planes": time_of["rays"] - time_of["nodes"],
         "macro model": time_of["macro"] - time_of["rays"],
         "pairs": time_of["pairs"] - time_of["macro"],
-        "torn tiles": time_of["torn"] - time_of["pairs"],
+        "exact tiles": time_of["exact"] - time_of["pairs"],
     }
     parts["light, binning, the rest"] = time_of["image"] - sum(parts.values())
     count = int(jnp.sum(scene.halos.counts))

@@ -58,7 +58,7 @@ def main() -> None:
     geometry = automatic_layout(tracer, grid, scene.halos.n_planes, scene.halos.n_slots, scene.halos.room).geometry
     source = np.asarray(brightness(scene, exact.source_x, exact.source_y))
     arcs = dict(levels=[0.05 * source.max()], extent=grid.extent, colors="black", linewidths=0.8)
-    torn = np.asarray(corrections.levels[0].torn.tiles)[np.asarray(corrections.levels[0].torn.needed)]
+    tiles = np.asarray(corrections.levels[0].exact.tiles)[np.asarray(corrections.levels[0].exact.needed)]
     nodes_x, nodes_y = geometry.nodes(jnp.float64)
 
     counts = np.asarray(corrections.levels[0].pairs.per_tile(geometry.n_tiles)).reshape(geometry.tiles)
@@ -71,7 +71,7 @@ def main() -> None:
     shown = axes.imshow(counts, origin="lower", extent=tiled, cmap="Blues", vmin=0)
     axes.scatter(nodes_x, nodes_y, s=1.5, color="0.4", linewidths=0)
     axes.contour(source, **arcs)
-    outline(axes, geometry, torn)
+    outline(axes, geometry, tiles)
     canvas.colorbar(shown, ax=axes, label="pairs in the tile, all planes")
     canvas.savefig(IMAGES / "lattice_pairs.png", dpi=110)
 
@@ -85,7 +85,7 @@ def main() -> None:
     scale = matplotlib.colors.LogNorm(1e-6, 2e-4)
     shown = axes.imshow(np.maximum(error, 1e-7), origin="lower", extent=grid.extent, cmap="viridis", norm=scale)
     axes.contour(source, **{**arcs, "colors": "white"})
-    outline(axes, geometry, torn)
+    outline(axes, geometry, tiles)
     canvas.colorbar(shown, ax=axes, label="error of the source position (arcsec)", extend="both")
     canvas.savefig(IMAGES / "lattice_error.png", dpi=110)
     print(f"{counts.sum()} pairs, rms error {rms:.2e} arcsec, estimate {estimate:.2e}, largest {error.max():.2e}")

@@ -102,7 +102,7 @@ def assert_accurate(scene, tracer=LATTICE, grid=GRID):
     return rms, diagnostics
 
 
-def with_halo(scene, mass, x, y, plane=LENS_PLANE, concentration=15.0, collapse=1.0, core=0.0):
+def with_halo(scene, mass, x, y, plane=LENS_PLANE, concentration=15.0, collapse=1.0, core=0.0, slot=0):
     """The scene with one halo replaced by another on a plane."""
     kappa_s, radius = (float(value) for value in halo_columns(np.float64(mass), plane, concentration))
     values = {
@@ -115,6 +115,6 @@ def with_halo(scene, mass, x, y, plane=LENS_PLANE, concentration=15.0, collapse=
     }
     halos = scene.halos.halos
     halos = dataclasses.replace(
-        halos, **{name: getattr(halos, name).at[plane, 0].set(value) for name, value in values.items()}
+        halos, **{name: getattr(halos, name).at[plane, slot].set(value) for name, value in values.items()}
     )
     return eqx.tree_at(lambda scene: scene.halos.halos, scene, halos)

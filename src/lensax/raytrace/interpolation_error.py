@@ -1,11 +1,8 @@
-"""How wrong the cubic interpolation from the lattice is: halo by halo, and where the map itself is torn."""
-
-import jax.numpy as jnp
+"""How wrong the cubic interpolation of a halo from the lattice is."""
 
 from lensax._types import Array, Float
-from lensax.raytrace.exact import Visited
 
-__all__ = ["predicted_error", "predicted_peak", "tear_error"]
+__all__ = ["effective_spacing", "predicted_error", "predicted_peak"]
 
 # Fitted to the true rms errors over tiles of single halos of 1e6 to 1e10 solar masses, scale radii 0.0005" to 0.57" and
 # truncations of 3 to 22 scale radii (scatter 0.23 in ln); benchmarks/lattice.py shows how it does on whole scenes.
@@ -17,9 +14,25 @@ _CORE = 4.0
 _LARGEST_DEFLECTION = 1.25
 _PEAK_REACH = 4.0
 _RESOLVED = 0.3
-# From the tiles around the centres of power-law lenses with slopes 1.8 to 2.2, and of the shipped populations (within a
-# factor of three).
-_TEAR = 0.03
+# How far from where interpolation takes it to be a ray is met, in units of the largest third difference of the nodes.
+_TEAR = 0.2
+
+
+def effective_spacing(
+    spacing: Float[Array, "*#shape"], third_difference: Float[Array, "*#shape"]
+) -> Float[Array, "*#shape"]:
+    """The spacing that tells how well a tile is interpolated where the map to a plane is torn, arcsec.
+
+    Behind a massive perturber, and above all behind the centre of a cuspy lens, neighbouring rays part. Interpolation
+    across the tear misses their positions, and the field of the halos is known as well as on a coarser lattice.
+
+        h + 0.2 t
+
+    Args:
+        spacing: of the tile's nodes in the plane, h, arcsec.
+        third_difference: the largest one of the nodes' positions in the tile's stencil, t, arcsec.
+    """
+    return spacing + _TEAR * third_difference
 
 
 def predicted_error(
@@ -65,33 +78,3 @@ def predicted_peak(
     square = unresolved * unresolved
     fall = 1 + distance * (1 / (_PEAK_REACH * scale_radius))
     return _LARGEST_DEFLECTION * kappa_s * scale_radius / (fall * (square * square))
-
-
-def tear_error(
-    visited: Visited, third_difference: Float[Array, "planes tiles"], spacing: Float[Array, "planes tiles"]
-) -> Float[Array, "planes tiles"]:
-    """Predicted rms error in each tile where the map to a plane, and with it the field of its halos, is torn, arcsec.
-
-    Behind the centre of a cuspy lens neighbouring rays part: seen along the image, the smooth field of the halos jumps.
-
-        e = C G t sqrt[s / (s + t)]
-
-    with G the typical gradient of the halos' deflection, t the third difference of the nodes' positions, which is large
-    for every stencil across the tear, and s their spacing, which is large for the tile at its centre.
-
-    Args:
-        visited: the nodes, leaves (n_planes, m_y, m_x).
-        third_difference: the largest of the nodes' positions in each tile's stencil, arcsec.
-        spacing: of the tile's nodes in the plane, arcsec.
-    """
-
-    def typical_step(values: Array) -> Array:
-        # The mean of roots: a few nodes beside a massive halo should not count.
-        along_y, along_x = (jnp.mean(jnp.sqrt(jnp.abs(jnp.diff(values, axis=axis))), axis=(1, 2)) for axis in (1, 2))
-        return along_y**2 + along_x**2
-
-    tiny = jnp.finfo(spacing.dtype).tiny
-    gradient = typical_step(visited.alpha_x) + typical_step(visited.alpha_y)
-    gradient = gradient / (typical_step(visited.x) + typical_step(visited.y) + tiny)
-    share = jnp.sqrt(spacing / (spacing + third_difference + tiny))
-    return _TEAR * gradient[:, None] * third_difference * share

@@ -15,7 +15,8 @@ from lensax.halos import HaloCatalogue
 from lensax.mass.plummer import PlummerMixture
 from lensax.raytrace.direct import Direct
 from lensax.raytrace.exact import Visited, mixture_deflection, trace_exactly
-from lensax.raytrace.interpolation_error import tear_error
+from lensax.raytrace.exact_tiles import ExactTiles, PackedHalos
+from lensax.raytrace.interpolation_error import effective_spacing
 from lensax.raytrace.lattice_geometry import Geometry
 from lensax.raytrace.lattice_layout import Layout, automatic_layout
 from lensax.raytrace.mean_sheet import typical_convergence, without_sheets
@@ -24,7 +25,6 @@ from lensax.raytrace.pair_list import Pairs
 from lensax.raytrace.pair_selection import TileBoxes, mark_pairs, pair_threshold
 from lensax.raytrace.ray_pass import LevelCorrections, Traced, trace_rays
 from lensax.raytrace.recursion import Rays
-from lensax.raytrace.torn_tiles import PackedHalos, TornTiles
 from lensax.raytrace.tracer import Diagnostics, RayTracer, Trace
 
 if TYPE_CHECKING:
@@ -69,8 +69,8 @@ class Lattice(RayTracer):
 
     Every halo is summed exactly on a coarse lattice of node rays that are traced through all planes; its deflection is
     interpolated from there to the fine rays; (tile, halo) pairs whose predicted error would show are corrected exactly,
-    and the few tiles over which the map itself is torn, at the centre of a cuspy lens, are traced exactly. The macro
-    model and the mass sheets are exact on every ray. See the page "The lattice" of the documentation.
+    and the few tiles at the centre of a cuspy lens are traced exactly. The macro model and the mass sheets are exact on
+    every ray. See the page "The lattice" of the documentation.
 
     The choice of the pairs is a constant of differentiation: gradients are those of the image that is returned.
 
@@ -192,25 +192,21 @@ class Lattice(RayTracer):
         geometry, dtype = layout.geometry, scene.dtype
         n_planes, lens = scene.planes.n_planes, scene.planes.lens_index
         boxes, sheets = _boxes(geometry, lens, nodes), typical_convergence(nodes.visited)
-        torn = _torn(geometry, lens, without_sheets(nodes.visited, sheets), boxes)
         levels, wanted, square = [], jnp.zeros((), jnp.int32), jnp.zeros((), dtype)
         overflow = jnp.zeros((), bool)
         for level, n_exact in zip(geometry.levels, layout.exact_tiles):
             weights = level.coverage / geometry.n_pixels * geometry.tile_pixels**2
-            share = jnp.asarray(weights, dtype)
-            level_torn = torn[level.tiles]
-            part = float(weights.sum()) * self.tolerance**2
-            exact = TornTiles.worst(level_torn, boxes.gain[lens][level.tiles], share, self.tolerance, n_exact)
-            level_boxes, active = boxes.tiles(level.tiles), ~exact.mask(len(level.tiles), lens, n_planes)
-            tear = jnp.sum(jnp.where(active[-1], share * level_torn**2, 0))
-            budget = jnp.minimum(jnp.maximum(part - tear, 0.25 * part) / _SAFETY**2, _SPENT**2 * part)
+            budget = jnp.asarray(float(weights.sum()) * (_SPENT * self.tolerance) ** 2, dtype)
+            level_boxes = boxes.tiles(level.tiles)
+            exact = ExactTiles.widest(level_boxes.gain[lens], n_exact)
+            active = exact.others(len(level.tiles))
             largest = _LARGEST_PAIR * self.tolerance
             threshold = pair_threshold(blocks, level_boxes, active, weights, largest, budget)
             marked = mark_pairs(blocks, level_boxes, active, threshold, layout.capacity)
             levels.append(LevelCorrections(Pairs.from_marks(marked.words, blocks.plane, n_planes), exact))
             wanted = jnp.maximum(wanted, jnp.max(marked.wanted))
             overflow = overflow | jnp.any(marked.wanted > layout.capacity)
-            square = square + tear + _SAFETY**2 * jnp.sum(share * marked.rest)
+            square = square + _SAFETY**2 * jnp.sum(jnp.asarray(weights, dtype) * marked.rest)
         rounding = _ROUNDING * jnp.finfo(dtype).eps * max(geometry.grid.shape) * geometry.grid.pixel_scale
         return Corrections(tuple(levels), sheets, wanted, jnp.sqrt(square + rounding**2), overflow)
 
@@ -248,12 +244,6 @@ def _boxes(geometry: Geometry, lens: int, nodes: _Nodes) -> TileBoxes:
     spread = jnp.maximum(box(nodes.source_x, nodes.source_y)[4] / spacing[lens], 1)
     in_front = jnp.asarray(np.arange(len(spacing)) <= lens)[:, None]
     gain = jnp.where(in_front, spread[None], 1)
+    third = jax.vmap(geometry.largest_third_difference)
+    spacing = effective_spacing(spacing, third(nodes.visited.x) + third(nodes.visited.y))
     return TileBoxes(center_x, center_y, half_x, half_y, spacing, gain)
-
-
-def _torn(geometry: Geometry, lens: int, visited: Visited, boxes: TileBoxes) -> Float[Array, " tiles"]:
-    """Predicted rms error of every tile where the map is torn, all planes behind the lens together, arcsec."""
-    behind = jax.tree.map(lambda leaf: leaf[lens + 1 :], visited)
-    largest = jax.vmap(geometry.largest_third_difference)
-    errors = tear_error(behind, largest(behind.x) + largest(behind.y), boxes.spacing[lens + 1 :])
-    return jnp.sqrt(jnp.sum(errors**2, axis=0))

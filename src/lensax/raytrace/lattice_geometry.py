@@ -16,11 +16,11 @@ from lensax._types import Array, Float
 if TYPE_CHECKING:
     from lensax.instrument.grid import Grid
 
-__all__ = ["Geometry", "TileLevel"]
+__all__ = ["MARGIN", "ORDER", "Geometry", "TileLevel"]
 
 # Cubic interpolation: four nodes along each axis, one of them outside of the cell on either side.
 ORDER = 3
-_MARGIN = (ORDER - 1) // 2
+MARGIN = (ORDER - 1) // 2
 
 
 class TileLevel(NamedTuple):
@@ -78,14 +78,14 @@ class Geometry:
     def node_shape(self) -> tuple[int, int]:
         """Nodes along y and x, the margin included."""
         t_y, t_x = self.tiles
-        return t_y * self.cells + 1 + 2 * _MARGIN, t_x * self.cells + 1 + 2 * _MARGIN
+        return t_y * self.cells + 1 + 2 * MARGIN, t_x * self.cells + 1 + 2 * MARGIN
 
     def _origin(self, axis: int) -> float:
         return -0.5 * self.grid.shape[axis] * self.grid.pixel_scale
 
     def nodes(self, dtype: Any) -> tuple[Float[Array, "m_y m_x"], Float[Array, "m_y m_x"]]:
         """x and y of the node rays in the image plane, arcsec."""
-        y, x = ((np.arange(n) - _MARGIN) * self.spacing + self._origin(axis) for axis, n in enumerate(self.node_shape))
+        y, x = ((np.arange(n) - MARGIN) * self.spacing + self._origin(axis) for axis, n in enumerate(self.node_shape))
         return (
             jnp.broadcast_to(jnp.asarray(x, dtype)[None, :], self.node_shape),
             jnp.broadcast_to(jnp.asarray(y, dtype)[:, None], self.node_shape),
@@ -122,7 +122,7 @@ class Geometry:
 
     def boxes(self, nodes: Float[Array, "m_y m_x"]) -> tuple[Float[Array, " tiles"], Float[Array, " tiles"]]:
         """Smallest and largest node value over the tile itself, for every tile."""
-        inner = range(_MARGIN, _MARGIN + self.cells + 1)
+        inner = range(MARGIN, MARGIN + self.cells + 1)
         return self.extreme(jnp.minimum, nodes, inner, inner), self.extreme(jnp.maximum, nodes, inner, inner)
 
     def largest_third_difference(self, nodes: Float[Array, "m_y m_x"]) -> Float[Array, " tiles"]:
@@ -167,7 +167,7 @@ class Geometry:
         cell = np.minimum(at.astype(int), self.cells - 1)
         weights = np.zeros((side, self.stencil))
         for i in range(ORDER + 1):
-            factors = [(at - cell + _MARGIN - k) / (i - k) for k in range(ORDER + 1) if k != i]
+            factors = [(at - cell + MARGIN - k) / (i - k) for k in range(ORDER + 1) if k != i]
             weights[np.arange(side), cell + i] = np.prod(factors, axis=0)
         return np.kron(weights, weights).T
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import jax
 import numpy as np
 
-from lensax.raytrace.lattice_geometry import Geometry, TileLevel
+from lensax.raytrace.lattice_geometry import Geometry
 
 if TYPE_CHECKING:
     from lensax.instrument.grid import Grid
@@ -23,9 +23,9 @@ _SMALLEST_SPACING, _LARGEST_SPACING = 0.05, 0.25
 _MANY_TILES = 1200
 # Pairs on a plane, per slot of the catalogue and in tiles around massive halos.
 _PAIRS_PER_SLOT = 12
-_TILES_FOR_MASSIVE_HALOS = 2
-# Rays that are traced exactly, and the tiles that they fill: the tear is a few tiles wide.
-_EXACT_RAYS, _FEWEST_EXACT_TILES, _MOST_EXACT_TILES = 3072, 8, 16
+_TILES_FOR_MASSIVE_HALOS = 8
+# The centre of a lens lies in one tile, or on the edges of up to four.
+_EXACT_TILES = 4
 # Slots are chosen with head-room: about this share of them is filled.
 _FILLED = 0.8
 # (halos summed together, pairs corrected together): what fits the caches of a CPU; an accelerator has many images to
@@ -72,14 +72,9 @@ def automatic_layout(lattice: "Lattice", grid: "Grid", n_planes: int, n_slots: i
     possible = n_slots * max(len(level.tiles) for level in geometry.levels)
     capacity = min(wanted * lattice.head_room, possible)
     pair_width = min(pair_width, capacity)
-    exact = tuple(_exact_tiles(lattice, geometry, level) for level in geometry.levels)
+    few = _EXACT_TILES if lattice.exact_tiles is None else lattice.exact_tiles
+    exact = tuple(min(few, len(level.tiles)) for level in geometry.levels)
     return Layout(geometry, -(-capacity // pair_width) * pair_width, exact, width, pair_width, on_cpu)
-
-
-def _exact_tiles(lattice: "Lattice", geometry: Geometry, level: TileLevel) -> int:
-    rays = (geometry.tile_pixels * level.factor) ** 2
-    few = min(max(_EXACT_RAYS // rays, _FEWEST_EXACT_TILES), _MOST_EXACT_TILES)
-    return min(few if lattice.exact_tiles is None else lattice.exact_tiles, len(level.tiles))
 
 
 def _geometry(lattice: "Lattice", grid: "Grid", n_halos: float) -> Geometry:

@@ -30,7 +30,7 @@ class TileBoxes(eqx.Module):
 
     Attributes:
         center_x, center_y, half_x, half_y: of the box.
-        spacing: of the nodes.
+        spacing: of the nodes, see `effective_spacing`.
         gain: what an error on the plane is multiplied by on the way to the source, at least 1.
     """
 
@@ -83,7 +83,7 @@ def block_errors(
 def pair_threshold(
     blocks: HaloBlocks,
     boxes: TileBoxes,
-    active: Bool[Array, "planes tiles"],
+    active: Bool[Array, " tiles"],
     weights: np.ndarray,
     largest: float,
     budget: Scalar,
@@ -104,9 +104,7 @@ def pair_threshold(
     rows = jax.tree.map(lambda leaf: leaf[blocks.plane], sampled)
     errors, seen = jax.vmap(block_errors)(blocks.halos, rows)
     share = weights[sample] * (np.sum(weights) / np.sum(weights[sample]))
-    weighted = jnp.where(
-        active[:, sample][blocks.plane][:, None], errors * errors * jnp.asarray(share, dtype)[None, None], 0
-    )
+    weighted = jnp.where(active[sample][None, None], errors * errors * jnp.asarray(share, dtype)[None, None], 0)
 
     def left(threshold: Array) -> Array:
         return jnp.sum(jnp.where(seen > threshold, 0, weighted))
@@ -123,7 +121,7 @@ def pair_threshold(
 
 
 def mark_pairs(
-    blocks: HaloBlocks, boxes: TileBoxes, active: Bool[Array, "planes tiles"], threshold: Scalar, capacity: int
+    blocks: HaloBlocks, boxes: TileBoxes, active: Bool[Array, " tiles"], threshold: Scalar, capacity: int
 ) -> Marked:
     """Mark the pairs above the threshold; on planes with more than `capacity` of them it is doubled until they fit.
 
@@ -140,7 +138,7 @@ def mark_pairs(
     beyond = ((0, 0), (0, n_words * WORD - n_tiles))
     # Tiles beyond the last fill the words; they are inactive, and far from being degenerate.
     boxes = jax.tree.map(lambda leaf: jnp.pad(leaf, beyond, constant_values=1), boxes)
-    active = jnp.pad(active, beyond)
+    active = jnp.pad(active, beyond[1])
     places = jnp.arange(WORD, dtype=jnp.uint32)[None, :, None]
 
     def mark(level: Array) -> tuple[Array, Array, Array]:
@@ -151,7 +149,7 @@ def mark_pairs(
                 # One array holds both results, the squared error or the mark: what has one consumer is computed once.
                 error, seen = block_errors(halos, jax.tree.map(lambda leaf: leaf[plane], boxes))
                 unmarked = jnp.where(seen > threshold * level[plane], -1, error * error)
-                return jnp.where(active[plane][None], unmarked, 0)
+                return jnp.where(active[None], unmarked, 0)
 
             square = lax.cond(filled, evaluate, lambda: jnp.zeros((width, n_words * WORD), rest.dtype))
             marks = (square < 0).astype(jnp.uint32).reshape(width, WORD, n_words)

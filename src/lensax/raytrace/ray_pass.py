@@ -1,22 +1,23 @@
 """The fine rays: interpolated deflections, exact corrections, and the way through all planes."""
 
 import functools
-from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
 from lensax._types import Array, Float, Int
-from lensax.mass.plummer import PlummerMixture, mixture_slope
 from lensax.raytrace.exact import Visited
-from lensax.raytrace.lattice_geometry import Geometry, TileLevel
+from lensax.raytrace.exact_tiles import ExactTiles, PackedHalos, trace_tiles
+from lensax.raytrace.lattice_geometry import MARGIN, Geometry, TileLevel
 from lensax.raytrace.lattice_layout import Layout
+from lensax.raytrace.pair_blocks import HaloRows, over_blocks
 from lensax.raytrace.pair_list import PairBlock, Pairs
 from lensax.raytrace.recursion import PlaneStep, Rays, macro_deflection, plane_steps
-from lensax.raytrace.torn_tiles import PackedHalos, TornTiles, trace_torn
+from lensax.raytrace.tides import Tensor, Tides, tidal_tensor
 from lensax.raytrace.transfer import Transfer
 
 if TYPE_CHECKING:
@@ -24,40 +25,17 @@ if TYPE_CHECKING:
 
 __all__ = ["LevelCorrections", "Traced", "trace_rays"]
 
-# Blocks of pairs that are skipped together.
-_SKIPPED_TOGETHER = 8
-
 
 class LevelCorrections(eqx.Module):
     """The corrections in the tiles of one over-sampling factor.
 
     Attributes:
         pairs: (tile, halo) pairs, tiles counted in the level.
-        torn: tiles on whose rays every halo is summed, counted in the level.
+        exact: tiles on whose rays every halo is summed, counted in the level.
     """
 
     pairs: Pairs
-    torn: TornTiles
-
-
-class _HaloRows(eqx.Module):
-    """Halos one by one, as pairs gather them: leaves (n_halos,), coefficients (n_halos, 2 terms)."""
-
-    center_x: Float[Array, " halos"]
-    center_y: Float[Array, " halos"]
-    inverse_square_reach: Float[Array, " halos"]
-    coefficients: Float[Array, "halos double_terms"]
-
-    @classmethod
-    def of(cls, mixture: PlummerMixture) -> "_HaloRows":
-        """From a mixture in blocks, leaves (n_blocks, width) and (n_blocks, terms, width)."""
-        coefficients = jnp.moveaxis(jnp.concatenate([mixture.n0, mixture.n1], axis=1), 1, 2)
-        return cls(
-            mixture.center_x.reshape(-1),
-            mixture.center_y.reshape(-1),
-            mixture.inverse_square_reach.reshape(-1),
-            coefficients.reshape(-1, coefficients.shape[2]),
-        )
+    exact: ExactTiles
 
 
 class Traced(NamedTuple):
@@ -77,12 +55,15 @@ class _Plane(NamedTuple):
         kick: of the recursion.
         number: which plane it is.
         nodes: the nodes around each tile on the plane, and the deflection to interpolate there.
+        theta, v: what a kick of a tile's rays does to the start, see `Tides`.
     """
 
     arrival: Float[Array, "*planes 2"]
     kick: Float[Array, "*planes"]
     number: Int[Array, "*planes"]
     nodes: Visited
+    theta: Tensor | None = None
+    v: Tensor | None = None
 
 
 class _Axis(NamedTuple):
@@ -114,7 +95,8 @@ def trace_rays(
         interpolation of [sum over halos - sum over the tile's pairs] + sum over the tile's pairs,
 
     the brackets at the nodes, the last sum at the rays. The macro model and the sheets are exact on the rays, and in
-    torn tiles so are the halos.
+    exact tiles so are the halos. A ray that its pairs or the macro model take elsewhere than interpolation would meets
+    the bracket there, to first order (see `Tides`).
 
     Args:
         scene: what deflects.
@@ -123,7 +105,7 @@ def trace_rays(
         halos: the packed halos.
         visited: the nodes on every plane and the deflections to interpolate, leaves (n_planes, m_y, m_x).
         sheets: convergence of the part of the halos that is not interpolated, for each plane.
-        corrections: the pairs and the torn tiles.
+        corrections: the pairs and the exact tiles.
     """
     geometry, lens, n_planes = layout.geometry, scene.planes.lens_index, scene.planes.n_planes
     steps = plane_steps(scene)
@@ -132,17 +114,30 @@ def trace_rays(
     halted = PlaneStep(steps.kick, steps.step.at[lens].set(0), steps.sheet + sheets, steps.is_lens)
     stencils = jax.tree.map(functools.partial(_level_stencils, geometry, level), visited)
     weights = jnp.asarray(geometry.weights(level.factor), scene.dtype)
-    corrector = _Corrector(corrections.pairs, _HaloRows.of(halos.mixture), weights, layout)
+    corrector = _Corrector(corrections.pairs, HaloRows.of(halos.mixture), weights, layout)
 
-    def through(x: Array, y: Array, v_x: Array, v_y: Array, first: int, last: int) -> list[Array]:
+    def through(
+        x: Array, y: Array, v_x: Array, v_y: Array, first: int, last: int, displaced: _Displaced | None = None
+    ) -> list[Array]:
         """From before plane `first` to before plane `last`."""
         planes, nodes = jax.tree.map(lambda leaf: leaf[first:last], (halted, stencils))
         transfer = Transfer.through(planes)
         rows = _Plane(transfer.arrival, planes.kick, jnp.arange(first, last, dtype=jnp.int32), nodes)
+        tides = Tides.of(lax.map(corrector.tidal_tensor, rows), transfer.arrival, planes.kick)
+        if displaced is not None:
+            (d_x, d_y), (d_v_x, d_v_y) = tides.displaced(*displaced)
+            x, y, v_x, v_y = x + d_x, y + d_y, v_x + d_v_x, v_y + d_v_y
         smooth = jnp.zeros_like(stencils.x[0])
         start = (_Axis(x, v_x, smooth, smooth), _Axis(y, v_y, smooth, smooth))
+        rows = rows._replace(theta=tides.theta, v=tides.v)
         end, _ = lax.scan(jax.checkpoint(lambda axes, row: (corrector.meet(axes, row), None)), start, rows)
         return [corrector.at_rays(axis, row) for row in transfer.end for axis in end]
+
+    def displaced(x: Array, y: Array, plane: int) -> tuple[Array, Array]:
+        """How far rays are from where interpolation takes them to be."""
+        at = stencils.x[plane], stencils.y[plane]
+        between = (jnp.matmul(nodes, weights, precision=lax.Precision.HIGHEST) for nodes in at)
+        return tuple(own - other for own, other in zip((x, y), between))
 
     image_x, image_y = geometry.rays(level, scene.dtype)
     at_rest = jnp.zeros_like(image_x)
@@ -150,12 +145,16 @@ def trace_rays(
     alpha_x, alpha_y = macro_deflection(scene.macro, lens_x, lens_y)
     v_x, v_y = v_x - at_lens.kick * alpha_x, v_y - at_lens.kick * alpha_y
     behind = (lens_x + at_lens.step * v_x, lens_y + at_lens.step * v_y, v_x, v_y)
-    traced = (*through(*behind, lens + 1, n_planes)[:2], lens_x, lens_y)
-    torn = corrections.torn
-    if torn.tiles.shape[0] > 0:
-        start = Rays.start(image_x[torn.tiles], image_y[torn.tiles])
-        after_lens = Rays(*(field[torn.tiles] for field in (*behind, lens_x, lens_y)))
-        traced = torn.replace(trace_torn(scene, halos, torn, start, after_lens), traced)
+    if lens + 1 < n_planes:
+        on_lens, ahead = displaced(lens_x, lens_y, lens), displaced(*behind[:2], lens + 1)
+        direction = tuple((after - before) / at_lens.step for after, before in zip(ahead, on_lens))
+        traced = (*through(*behind, lens + 1, n_planes, (ahead, direction))[:2], lens_x, lens_y)
+    else:
+        traced = (*behind[:2], lens_x, lens_y)
+    exact = corrections.exact
+    if exact.tiles.shape[0] > 0:
+        start = Rays.start(image_x[exact.tiles], image_y[exact.tiles])
+        traced = exact.replace(trace_tiles(scene, halos, exact, start), traced)
     return Traced(*traced)
 
 
@@ -166,13 +165,14 @@ def _level_stencils(geometry: Geometry, level: TileLevel, nodes: Array) -> Float
 
 
 _Axes: TypeAlias = tuple[_Axis, _Axis]
+_Displaced: TypeAlias = tuple[tuple[Array, Array], tuple[Array, Array]]
 
 
 class _Corrector(eqx.Module):
     """Deflects the rays of a level's tiles by the halos of a plane."""
 
     pairs: Pairs
-    halos: _HaloRows
+    halos: HaloRows
     weights: Float[Array, "nodes rays"]
     layout: Layout = eqx.field(static=True)
 
@@ -181,75 +181,53 @@ class _Corrector(eqx.Module):
         own, smooth = row[0] * axis.theta + row[1] * axis.v, row[0] * axis.node_theta + row[1] * axis.node_v
         return own + jnp.matmul(smooth, self.weights, precision=lax.Precision.HIGHEST)
 
+    def tidal_tensor(self, plane: _Plane) -> Tensor:
+        """Of what is interpolated on a plane, in every tile: all halos less the tile's pairs."""
+        n, nodes = self.layout.geometry.stencil, plane.nodes
+        low, high = MARGIN, MARGIN + self.layout.geometry.cells
+        corners = np.array([low * n + low, low * n + high, high * n + low, high * n + high])
+        x, y, alpha_x, alpha_y = (leaf[:, corners] for leaf in (nodes.x, nodes.y, nodes.alpha_x, nodes.alpha_y))
+
+        def less(alpha: tuple[Array, Array], found: PairBlock) -> tuple[Array, Array]:
+            offsets = self.halos.offsets(found, x[found.tile], y[found.tile])
+            slope = self.halos.slopes(found, *offsets)
+            return tuple(part.at[found.tile].add(-slope * d) for part, d in zip(alpha, offsets))
+
+        return tidal_tensor(x, y, *over_blocks(self.layout, self.pairs, plane.number, less, (alpha_x, alpha_y)))
+
     def meet(self, axes: _Axes, plane: _Plane) -> _Axes:
         """All halos of a plane."""
-        width = self.layout.pair_width
-        together = min(_SKIPPED_TOGETHER, self.layout.pair_blocks)
         (a, b), kick = plane.arrival, -plane.kick
-
-        def where_filled(index: Array, size: int, function: Callable[[_Axes, Array], _Axes], axes: _Axes) -> _Axes:
-            if not self.layout.skip_empty:
-                return function(axes, index)
-            filled = index * size < self.pairs.counts[plane.number]
-            return lax.cond(filled, function, lambda axes, _: axes, axes, index)
-
-        def block(axes: _Axes, index: Array) -> tuple[_Axes, None]:
-            return where_filled(index, width, lambda axes, index: self._correct(axes, plane, index), axes), None
-
-        def several(axes: _Axes, group: Array) -> tuple[_Axes, None]:
-            def each(axes: _Axes, group: Array) -> _Axes:
-                part = group * together + jnp.arange(together, dtype=jnp.int32)
-                return lax.scan(jax.checkpoint(block), axes, part)[0]
-
-            return where_filled(group, width * together, each, axes), None
 
         def smoothly(axis: _Axis, alpha: Array) -> _Axis:
             return axis._replace(node_theta=axis.node_theta - b * kick * alpha, node_v=axis.node_v + a * kick * alpha)
 
         axes = smoothly(axes[0], plane.nodes.alpha_x), smoothly(axes[1], plane.nodes.alpha_y)
-        groups = jnp.arange(-(-self.layout.pair_blocks // together), dtype=jnp.int32)
-        return lax.scan(jax.checkpoint(several), axes, groups)[0]
 
-    def _correct(self, axes: _Axes, plane: _Plane, index: Array) -> _Axes:
+        def correct(axes: _Axes, found: PairBlock) -> _Axes:
+            return self._correct(axes, plane, found)
+
+        return over_blocks(self.layout, self.pairs, plane.number, correct, axes)
+
+    def _correct(self, axes: _Axes, plane: _Plane, found: PairBlock) -> _Axes:
         """A block of pairs: added at the rays of their tiles, and taken off at the nodes."""
-        found = self.pairs.block(plane.number, index, self.layout.pair_width)
-        (a, b), n_rays = plane.arrival, axes[0].theta.shape[1]
+        n_rays = axes[0].theta.shape[1]
 
-        def offsets(axis: _Axis, nodes: Array, center: Array) -> Array:
+        def points(axis: _Axis, nodes: Array) -> Array:
             at_rays = self.at_rays(_Axis(*(field[found.tile] for field in axis)), plane.arrival)
-            return jnp.concatenate([at_rays, nodes[found.tile]], axis=1) - center[found.halo][:, None]
+            return jnp.concatenate([at_rays, nodes[found.tile]], axis=1)
 
-        d_x = offsets(axes[0], plane.nodes.x, self.halos.center_x)
-        d_y = offsets(axes[1], plane.nodes.y, self.halos.center_y)
-        slope = plane.kick * _slopes(self.halos, found, d_x * d_x + d_y * d_y)
+        offsets = self.halos.offsets(found, points(axes[0], plane.nodes.x), points(axes[1], plane.nodes.y))
+        kick = plane.kick * self.halos.slopes(found, *offsets)
+        d_v = kick * offsets[0], kick * offsets[1]
+        theta, v = (tensor[found.tile, None] @ d_v for tensor in (plane.theta, plane.v))
 
-        def kicked(axis: _Axis, offset: Array) -> _Axis:
-            kick = slope * offset
-            at_rays, at_nodes = -kick[:, :n_rays], kick[:, n_rays:]
+        def kicked(axis: _Axis, theta: Array, v: Array) -> _Axis:
             return _Axis(
-                axis.theta.at[found.tile].add(-b * at_rays),
-                axis.v.at[found.tile].add(a * at_rays),
-                axis.node_theta.at[found.tile].add(-b * at_nodes),
-                axis.node_v.at[found.tile].add(a * at_nodes),
+                axis.theta.at[found.tile].add(-theta[:, :n_rays]),
+                axis.v.at[found.tile].add(-v[:, :n_rays]),
+                axis.node_theta.at[found.tile].add(theta[:, n_rays:]),
+                axis.node_v.at[found.tile].add(v[:, n_rays:]),
             )
 
-        return kicked(axes[0], d_x), kicked(axes[1], d_y)
-
-
-def _slopes(
-    halos: _HaloRows, pairs: PairBlock, square_distance: Float[Array, "pairs points"]
-) -> Float[Array, "pairs points"]:
-    """Deflection over distance of a block of pairs; zero in unused slots.
-
-    As the result of a branch it has one consumer (see `mixture_slope`), and empty blocks cost nothing; it is
-    checkpointed inside of the branch, else reverse mode would write out every term.
-    """
-
-    @jax.checkpoint
-    def evaluate(square_distance: Array) -> Array:
-        coefficients = jnp.where(pairs.used[:, None], halos.coefficients[pairs.halo], 0).T[..., None]
-        terms = coefficients.shape[0] // 2
-        reach = halos.inverse_square_reach[pairs.halo][:, None]
-        return mixture_slope(reach, coefficients[:terms], coefficients[terms:], square_distance)
-
-    return lax.cond(jnp.any(pairs.used), evaluate, jnp.zeros_like, square_distance)
+        return kicked(axes[0], theta[0], v[0]), kicked(axes[1], theta[1], v[1])
