@@ -11,7 +11,6 @@ multipliers m, a system of as many equations as there are zeros. The passes on i
 on Q that follow decide, and usually only confirm.
 """
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -51,7 +50,7 @@ class NonNegative(NamedTuple):
 
 def _sizes(n: int) -> tuple[int, ...]:
     """Numbers of free variables for which there is a program."""
-    return (n,) if n < _LARGE else tuple(-(-n * eighths // 8) for eighths in (1, 2, 3, 4, 5, 6, 8))
+    return (n,) if n < _LARGE else tuple(-(-n * eighths // 8) for eighths in (1, 2, 4, 6, 8))
 
 
 def solve_free(matrix: Float[Array, "n n"], vector: Float[Array, " n"], free: Bool[Array, " n"]) -> Float[Array, " n"]:
@@ -60,76 +59,102 @@ def solve_free(matrix: Float[Array, "n n"], vector: Float[Array, " n"], free: Bo
     The free variables are gathered into the smallest of a few sizes that are known when compiling, so that a solution
     with many zeros costs little.
     """
+    return _solve_part(matrix[None], jnp.zeros((), jnp.int32), vector, free)
+
+
+def _solve_part(matrices: Array, kind: Array, vector: Array, free: Array) -> Array:
+    """`solve_free` of one of several matrices, (kinds, n, n)."""
     n = vector.size
     sizes = _sizes(n)
-    place = jnp.cumsum(free.astype(jnp.int32))
+    numbers = jnp.nonzero(free, size=n, fill_value=n)[0].astype(jnp.int32)
+    right = vector.at[numbers].get(mode="fill", fill_value=0.0)
 
     def at_size(m: int) -> Array:
-        which = jnp.searchsorted(place, jnp.arange(1, m + 1, dtype=jnp.int32)).astype(jnp.int32)
-        part = matrix.at[which[:, None], which[None, :]].get(mode="fill", fill_value=0.0)
-        part = part + jnp.diag((which == n).astype(matrix.dtype))
-        factor = lax.linalg.cholesky(part, symmetrize_input=False)
-        solution = cho_solve((factor, True), vector.at[which].get(mode="fill", fill_value=0.0))
-        return jnp.zeros_like(vector).at[which].set(solution, mode="drop")
+        which = numbers[:m]
+        part = matrices.at[kind, which[:, None], which[None, :]].get(mode="fill", fill_value=0.0)
+        factor = lax.linalg.cholesky(part + jnp.diag((which == n).astype(part.dtype)), symmetrize_input=False)
+        return jnp.concatenate([cho_solve((factor, True), right[:m]), jnp.zeros(n - m, vector.dtype)])
 
-    size = jnp.searchsorted(jnp.asarray(sizes, jnp.int32), place[-1])
-    return lax.switch(size, [lambda m=m: at_size(m) for m in sizes])
-
-
-Judge = Callable[[Array], tuple[Array, Array]]
+    size = jnp.searchsorted(jnp.asarray(sizes, jnp.int32), jnp.sum(free).astype(jnp.int32))
+    solution = lax.switch(size, [lambda m=m: at_size(m) for m in sizes])
+    return jnp.zeros_like(vector).at[numbers].set(solution, mode="drop")
 
 
-def _exchange(judge: Judge, free: Array, budget: int) -> tuple[Array, Array, Array, Array]:
-    """Free variables, values, variables that break a condition, and passes, when none does or the budget is spent.
+class _State(NamedTuple):
+    """The search between two passes.
 
-    Args:
-        judge: values and wrong variables for a set of free ones.
-        free: to begin with.
-        budget: passes at most.
+    Attributes:
+        free: the variables that are thought to be free.
+        values, bad: of the last pass, and which variables break a condition there.
+        fewest, patience: of the wrong variables so far, and passes that may go by without fewer of them.
+        passes: on the matrix itself, and on its inverse.
+        exact: whether the next pass is one on the matrix itself.
+        fresh: whether the next pass is the first of its kind, before which nothing is exchanged.
     """
-    n = free.size
 
-    def step(state: tuple) -> tuple:
-        free, _, bad, fewest, patience, passes = state
-        count = jnp.sum(bad)
-        patience = jnp.where(count < fewest, _PATIENCE, patience - 1)
-        last = jnp.arange(n) == jnp.max(jnp.where(bad, jnp.arange(n), -1))
-        free = free ^ jnp.where(patience >= 0, bad, last)
-        return free, *judge(free), jnp.minimum(count, fewest), patience, passes + 1
+    free: Array
+    values: Array
+    bad: Array
+    fewest: Array
+    patience: Array
+    passes: Array
+    cheap: Array
+    exact: Array
+    fresh: Array
 
-    def unfinished(state: tuple) -> Array:
-        return jnp.any(state[2]) & (state[5] < budget)
 
-    count = jnp.sum(jnp.ones_like(free))
-    state = (free, *judge(free), count + 1, jnp.full_like(count, _PATIENCE), jnp.ones_like(count))
-    free, x, bad, _, _, passes = lax.while_loop(unfinished, step, state)
-    return free, x, bad, passes
+def _exchanged(state: _State) -> Array:
+    """The free variables of the next pass."""
+    numbers = jnp.arange(state.free.size)
+    last = numbers == jnp.max(jnp.where(state.bad, numbers, -1))
+    changed = state.free ^ jnp.where(state.patience >= 0, state.bad, last)
+    return jnp.where(state.fresh, state.free, changed)
 
 
 def _pivot(matrix: Array, vector: Array, bounded: Array, start: Array, inverse: Array | None) -> NonNegative:
-    """The solution of a problem of unit diagonal."""
+    """The solution of a problem of unit diagonal.
+
+    Both kinds of passes solve a part of a matrix, of Q or of its inverse. They are one loop with one such solver, as it
+    is compiled for several sizes.
+    """
+    n = vector.size
     largest = jnp.max(jnp.abs(vector))
+    matrices = matrix[None] if inverse is None else jnp.stack([inverse, matrix])
+    free_solution = vector if inverse is None else inverse @ vector
 
-    def broken(free: Array, x: Array, gradient: Array) -> Array:
-        return bounded & jnp.where(free, x < -_TOLERANCE * jnp.max(jnp.abs(x)), gradient < -_TOLERANCE * largest)
+    def judged(free: Array, exact: Array) -> tuple[Array, Array]:
+        kind = exact.astype(jnp.int32) if inverse is not None else jnp.zeros((), jnp.int32)
+        solved = _solve_part(matrices, kind, jnp.where(exact, vector, -free_solution), free ^ ~exact)
+        image = matrices[kind] @ solved
+        values = jnp.where(exact, solved, free_solution + image)
+        gradient = jnp.where(exact, image - vector, solved)
+        wrong = jnp.where(free, values < -_TOLERANCE * jnp.max(jnp.abs(values)), gradient < -_TOLERANCE * largest)
+        return values, bounded & wrong
 
-    def exact(free: Array) -> tuple[Array, Array]:
-        x = solve_free(matrix, vector, free)
-        return x, broken(free, x, matrix @ x - vector)
+    def step(state: _State) -> _State:
+        free = _exchanged(state)
+        values, bad = judged(free, state.exact)
+        count = jnp.sum(bad)
+        fewer = state.fresh | (count < state.fewest)
+        passes, cheap = (
+            total + kind.astype(total.dtype)
+            for total, kind in ((state.passes, state.exact), (state.cheap, ~state.exact))
+        )
+        decided = ~state.exact & (~jnp.any(bad) | (cheap >= _CHEAP_BUDGET))
+        patience = jnp.where(fewer, _PATIENCE, state.patience - 1)
+        fewest = jnp.where(fewer, count, state.fewest)
+        return _State(free, values, bad, fewest, patience, passes, cheap, state.exact | decided, decided)
 
-    free = start | ~bounded
-    if inverse is not None:
-        unbounded_solution = inverse @ vector
+    def unfinished(state: _State) -> Array:
+        return ~state.exact | state.fresh | (jnp.any(state.bad) & (state.passes < _BUDGET))
 
-        def cheap(free: Array) -> tuple[Array, Array]:
-            multipliers = solve_free(inverse, -unbounded_solution, ~free)
-            x = unbounded_solution + inverse @ multipliers
-            return x, broken(free, x, multipliers)
-
-        free = _exchange(cheap, free, _CHEAP_BUDGET)[0]
-    free, x, bad, passes = _exchange(exact, free, _BUDGET)
+    none, zero = jnp.zeros(n, bool), jnp.sum(jnp.zeros(n, bool))
+    known, yes = jnp.asarray(inverse is None), jnp.asarray(True)
+    state = _State(start | ~bounded, jnp.zeros_like(vector), none, zero, zero, zero, zero, known, yes)
+    found = lax.while_loop(unfinished, step, state)
     # NaN passes every comparison, so it is asked for.
-    return NonNegative(x, free, passes, ~jnp.any(bad) & jnp.all(jnp.isfinite(x)))
+    certified = ~jnp.any(found.bad) & jnp.all(jnp.isfinite(found.values))
+    return NonNegative(found.values, found.free, found.passes, certified)
 
 
 @jax.custom_vjp
