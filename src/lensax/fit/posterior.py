@@ -8,7 +8,7 @@ of the order of one wherever the prior is not negligible: no optimiser or sample
 """
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple, final
+from typing import Any, final
 
 import equinox as eqx
 import jax
@@ -16,15 +16,17 @@ import jax.numpy as jnp
 import numpy as np
 
 from lensax._check import check, positive
-from lensax._types import Array, Bool, Float, Int, Scalar, as_real
+from lensax._types import Array, Bool, Float, Scalar, as_real
 from lensax.fit.model import FitModel
 from lensax.fit.positions import Positions
+from lensax.fit.programs import Evaluation, Likelihood, assembled, constrained, evaluate, solved
 from lensax.fit.waiting import waiting
 from lensax.instrument import Imaging
-from lensax.inversion import IndependentNoise, Noise, Observation, Reconstruction, System
+from lensax.inversion import Evidence, IndependentNoise, Noise, Observation, Reconstruction, System
+from lensax.inversion.diagnosis import check_solution
 from lensax.inversion.guard import settle
 from lensax.inversion.magnification import magnification
-from lensax.inversion.source import observe, reconstruction, solve, system_of
+from lensax.inversion.source import drawn, observe, solve, system_of
 from lensax.parameters.distribution import numpyro_rules
 
 __all__ = ["Evaluation", "Posterior"]
@@ -33,28 +35,6 @@ Vector = Float[Array, " parameters"] | Float[np.ndarray, " parameters"]
 Start = Bool[Array, " coefficients"] | Bool[np.ndarray, " coefficients"] | None
 
 _DRAWS = 4096  # of each prior, for its median and its spread
-
-
-class Evaluation(NamedTuple):
-    """The posterior at one point.
-
-    Attributes:
-        log_density: ln P(z), minus infinity where the lens is refused.
-        gradient: by z, (n,); zero where the lens is refused.
-        log_evidence: ln E alone.
-        magnification: of the whole source, light over light.
-        free: coefficients of the solution that are not held at zero, for the next `start`.
-        passes: factorisations of the non-negative solution.
-        good: whether the solution is certified and magnified enough.
-    """
-
-    log_density: Scalar
-    gradient: Float[Array, " parameters"]
-    log_evidence: Scalar
-    magnification: Scalar
-    free: Bool[Array, " coefficients"]
-    passes: Int[Array, ""]
-    good: Bool[Array, ""]
 
 
 @final
@@ -158,13 +138,16 @@ class Posterior(eqx.Module):
     def evaluate(self, z: Vector, start: Start = None, system: System | None = None) -> Evaluation:
         """ln P(z), its gradient and what comes with it; compiled once.
 
+        Made of three programs: the linear system, its solution, and the way back from the derivative by the system.
+        They are shared with `system` and `solution`; one program for everything would have to be compiled beside them.
+
         Args:
             z: the unconstrained vector.
             start: `free` of an evaluation nearby: fewer passes, the same result.
             system: of `system(z)`, for use while only parameters of the regularization change (see
                 `FitModel.regularization_names`); the gradient by all others is then of the prior alone.
         """
-        return _evaluate(self, as_real(z), self._start(start), system)
+        return evaluate(self, as_real(z), self._start(start), system)
 
     def value_and_gradient(self, z: Vector) -> tuple[Scalar, Float[Array, " parameters"]]:
         """ln P(z) and its gradient; minus infinity and zeros where the lens is refused."""
@@ -173,7 +156,7 @@ class Posterior(eqx.Module):
 
     def memory(self) -> int | None:
         """Bytes that `evaluate` needs, once it is compiled; None where the compiler is silent."""
-        program: Any = _evaluate
+        program: Any = eqx.filter_jit(evaluate)
         compiled = program.lower(self, jnp.zeros(self.n_parameters), self._start(None), None).compile()
         analysis = compiled.compiled.memory_analysis()
         if analysis is None:
@@ -186,8 +169,7 @@ class Posterior(eqx.Module):
 
     def system(self, z: Vector) -> System:
         """The linear system at z."""
-        parts = self.model(self.constrain(as_real(z)))
-        return system_of(parts.source, self.observation, parts.lens, parts.light)
+        return assembled(self, constrained(self, as_real(z)))[0]
 
     def solution(self, theta: Mapping[str, Any], start: Start = None) -> Reconstruction:
         """Source, light and residuals at `theta`.
@@ -195,8 +177,26 @@ class Posterior(eqx.Module):
         Raises:
             ValueError: a system without a unique solution; says which term is missing.
         """
-        parts = _parts(self.model, {name: as_real(value) for name, value in theta.items()})
-        return reconstruction(parts.source, self.observation, parts.lens, parts.light, self._start(start))
+        theta = {name: as_real(theta[name]) for name in self.names}
+        system, _ = assembled(self, theta)
+        found, _ = solved(self, theta, self._start(start), system)
+        check_solution(system, self.model(theta).source.regularization, found.evidence)
+        return self._drawn(theta, system, found.evidence)
+
+    def prepare(self) -> None:
+        """Compile what `evaluate` and `solution` do once a system is made, with one of zeros.
+
+        Meant for a thread of its own while the system itself is being compiled: `evaluate` takes what is there.
+        """
+        theta = constrained(self, jnp.zeros(self.n_parameters))
+        shapes = eqx.filter_eval_shape(self.system_at, theta)
+        system = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
+        found, _ = solved(self, theta, self._start(None), system)
+        self._drawn(theta, system, found.evidence)
+
+    def _drawn(self, theta: dict[str, Array], system: System, evidence: Evidence) -> Reconstruction:
+        parts = _parts(self.model, theta)
+        return drawn(parts.source, self.observation, parts.lens, parts.light, system, evidence)
 
     def _transformed(self, z: Array) -> tuple[dict[str, Array], Array]:
         """theta, and the logarithm of the volume that z takes up in it."""
@@ -209,18 +209,26 @@ class Posterior(eqx.Module):
                 log_volume = log_volume + transform.log_abs_det_jacobian(u[..., i], theta[name])
         return theta, log_volume
 
-    def _terms(self, z: Array, start: Any, system: System | None) -> tuple[Scalar, Evaluation]:
-        theta, log_volume = self._transformed(z)
+    def system_at(self, theta: dict[str, Array]) -> System:
+        """The linear system at theta, to be traced."""
         parts = self.model(theta)
-        if system is None:
-            system = system_of(parts.source, self.observation, parts.lens, parts.light)
+        return system_of(parts.source, self.observation, parts.lens, parts.light)
+
+    def likelihood_at(self, theta: dict[str, Array], system: System, start: Any) -> tuple[Scalar, Likelihood]:
+        """ln E and the positions at theta, twice, and what comes with them; to be traced."""
+        parts = self.model(theta)
         evidence = solve(parts.source, system, start)
-        total = self.model.prior.log_prob(theta) + log_volume + evidence.log_evidence
+        total = evidence.log_evidence
         if self.positions is not None:
             total = total + self.positions.log_prob(parts.lens)
         enlarged = magnification(parts.source, system, self.observation, parts.lens, evidence.coefficients)
         good = evidence.certified & (enlarged >= self.minimum_magnification)
-        return total, Evaluation(total, z, evidence.log_evidence, enlarged, evidence.free, evidence.passes, good)
+        return total, Likelihood(total, evidence, enlarged, good)
+
+    def prior_at(self, z: Array) -> tuple[Scalar, dict[str, Array]]:
+        """The logarithm of the prior density of z, and theta; to be traced."""
+        theta, log_volume = self._transformed(z)
+        return self.model.prior.log_prob(theta) + log_volume, theta
 
 
 def _standard(model: FitModel) -> tuple[Array, Array]:
@@ -247,22 +255,16 @@ def _parts(model: FitModel, theta: dict[str, Array]) -> Any:
     return model(theta)
 
 
-@eqx.filter_jit
-def _evaluate(posterior: Posterior, z: Array, start: Any, system: System | None) -> Evaluation:
-    (value, found), gradient = jax.value_and_grad(lambda z: posterior._terms(z, start, system), has_aux=True)(z)
-    value, gradient = settle(value, found.good, gradient)
-    return found._replace(log_density=value, gradient=gradient)
-
-
 @eqx.filter_custom_vjp
 def _log_density(z: Any, posterior: Posterior, start: Any) -> Scalar:
-    value, found = posterior._terms(z, start, None)
-    return settle(value, found.good, ())[0]
+    log_prior, theta = posterior.prior_at(z)
+    value, found = posterior.likelihood_at(theta, posterior.system_at(theta), start)
+    return settle(value + log_prior, found.good, ())[0]
 
 
 @_log_density.def_fwd
 def _log_density_forward(perturbed: Any, z: Any, posterior: Posterior, start: Any) -> tuple[Scalar, Array]:
-    found = _evaluate(posterior, z, start, None)
+    found = evaluate(posterior, z, start, None)
     return found.log_density, found.gradient
 
 
