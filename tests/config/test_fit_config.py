@@ -2,6 +2,7 @@
 
 # ruff: noqa: E501 (a line for each mistake)
 
+import dataclasses
 from pathlib import Path
 
 import jax
@@ -13,8 +14,8 @@ from astropy.io import fits
 import lensax as lx
 from lensax import inversion
 from lensax.config import ConfigError, load
-from lensax.config.fit import FitConfiguration, load_fit, loads_fit
-from lensax.fit import Posterior, SourceBox
+from lensax.config.fit import FitConfiguration, StagesSection, load_fit, loads_fit
+from lensax.fit import Plan, Posterior, SourceBox
 from lensax.fit.waiting import waiting
 from lensax.inversion import BrightnessAmplitude, CorrelatedNoise
 
@@ -128,7 +129,7 @@ def test_what_only_an_earlier_pass_can_tell_is_left_open(folder):
         folder,
         ("{AdaptiveMesh: {shape: [6, 6]}}", "{SourceBox: {cell: 0.05, margin: 0.1}}"),
         ("{Constant: {strength: {LogUniform: [0.01, 100]}}}", "{Matern: {length: 0.1, nu: 1.5, amplitude: {BrightnessAmplitude: {deviation: {LogUniform: [0.1, 10]}}}}}"),
-        ("parameters:\n", "noise: Estimated\nstages: {passes: 3, first_mesh: [8, 9], hold_first: [lens.mass.PowerLaw.e1], precondition: true}\nstart: {lens.mass.PowerLaw.e1: 0.05}\nmaximum: {iterations: 7, starts: 4}\nparameters:\n"),
+        ("parameters:\n", "noise: Estimated\nstages: {passes: 3, first_mesh: [8, 9], hold_first: [lens.mass.PowerLaw.e1], precondition: true, draft: false, smooth: 2.0, tolerance: 0.5, first_over_sample: 2}\nstart: {lens.mass.PowerLaw.e1: 0.05}\nmaximum: {iterations: 7, starts: 4}\nparameters:\n"),
     )  # fmt: skip
     mesh = setup.task.model.source.parts["mesh"]
     assert isinstance(mesh, SourceBox)
@@ -139,9 +140,15 @@ def test_what_only_an_earlier_pass_can_tell_is_left_open(folder):
     plan = setup.task.plan
     assert (plan.noise, plan.correlated, plan.passes, plan.first_mesh, plan.iterations) == (True, True, 3, (8, 9), 7)
     assert plan.hold_first == ("lens.mass.PowerLaw.e1",)
-    assert plan.precondition
+    assert (plan.precondition, plan.draft, plan.smooth, plan.tolerance) == (True, False, 2.0, 0.5)
+    assert plan.first_over_sample == 2
     assert setup.task.starts == 4
     assert setup.task.start == {"lens.mass.PowerLaw.e1": 0.05}
+
+
+def test_every_field_of_the_plan_has_a_key():
+    elsewhere = {"noise", "correlated", "iterations"}  # sections `noise` and `maximum`, above
+    assert set(StagesSection.model_fields) | elsewhere == {field.name for field in dataclasses.fields(Plan)}
 
 
 @pytest.mark.parametrize(
@@ -251,6 +258,12 @@ BAD = [
     (("parameters:\n", "start: {lens.mass.PowerLaw.slope: 2.0}\nparameters:\n"), "fit.yaml:4: start.lens.mass.PowerLaw.slope", "expected a free parameter; 'lens.mass.PowerLaw.slope' is 2"),
     (("parameters:\n", "start: {parameters.width: 2.0}\nparameters:\n"), "fit.yaml:4: start.parameters.width", "2 lies outside of the prior LogUniform(low=0.05, high=0.5)"),
     (("parameters:\n", "stages: {hold_first: [lens.mass.PowerLaw.slope]}\nparameters:\n"), "fit.yaml:4: stages.hold_first", "is 2"),
+    (("parameters:\n", "stages: {tolerance: 0.0}\nparameters:\n"), "fit.yaml:4: stages.tolerance", "tolerance must be a positive number of nats, got 0.0"),
+    (("parameters:\n", "stages: {smooth: -1.5}\nparameters:\n"), "fit.yaml:4: stages.smooth", "smooth must be a positive number of pixels, got -1.5"),
+    (("parameters:\n", "stages: {draft: 1}\nparameters:\n"), "fit.yaml:4: stages.draft", "found 1"),
+    (("parameters:\n", "stages: {passes: -1}\nparameters:\n"), "fit.yaml:4: stages.passes", "passes must be at least 0, got -1"),
+    (("parameters:\n", "stages: {first_over_sample: 0}\nparameters:\n"), "fit.yaml:4: stages.first_over_sample", "must be at least 1, got 0"),
+    (("parameters:\n", "stages: {first_mesh: [3, 8]}\nparameters:\n"), "fit.yaml:4: stages.first_mesh", "at least 4 cells along either axis, got (3, 8)"),
     (("parameters:\n", "parameters:\n  unused: {Normal: [0, 1]}\n"), "fit.yaml:5: parameters.unused", "no part of the model uses this free parameter"),
     (("parameters:\n", "positions: {x: [1.0, 2.0], y: [1.0, 2.0, 3.0]}\nparameters:\n"), "fit.yaml:4: positions", "same number of entries, found 2 and 3"),
     (("exposure_time: 1000.0, background_rms: 0.05}\n", "exposure_time: 1000.0}\nnoise: Estimated\n"), "fit.yaml:3: noise", "noise can only be estimated where background_rms is known"),

@@ -130,4 +130,6 @@ def test_bad_input(stages):
     with pytest.raises(ValueError, match="at least 16 cells"):
         SourceBox(most=3)
     with pytest.raises(ValueError, match="no extent of its own"):
-        brightness_of(stages[0].found, UniformMesh((7, 7)))
+        brightness_of(stages[0].found, UniformMesh((7, 7)), 0.1)
+    with pytest.raises(ValueError, match="smooth must be a positive angle in arcsec, got 0"):
+        brightness_of(stages[0].found, UniformMesh((7, 7), (-1, 1, -1, 1)), 0.0)

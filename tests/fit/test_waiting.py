@@ -29,8 +29,31 @@ def test_a_mesh_follows_the_brightness_of_an_earlier_fit(found):
     assert laid(even, found) is even
 
 
+def test_a_brightness_does_not_depend_on_the_cells(found):
+    """Otherwise the prior is another one on every mesh, and nothing converges with the cells."""
+    extent = (-0.5, 0.5, -0.4, 0.6)
+    coarse, fine = (brightness_of(found, UniformMesh(shape, extent), 0.1) for shape in ((6, 7), (24, 20)))
+    np.testing.assert_array_equal(coarse.image, fine.image)
+
+
+def test_a_brightness_is_smoothed_by_an_angle(found):
+    """Its variance about its centre grows by the square of the angle along either axis."""
+    mesh = UniformMesh((9, 9), (-1.0, 1.0, -1.0, 1.0))
+    x = jnp.linspace(-0.99, 0.99, 100)
+    grid = jnp.meshgrid(x, x)
+
+    def variance(smooth: float) -> float:
+        image = np.asarray(brightness_of(found, mesh, smooth)(*grid))
+        share = image / image.sum()
+        middle = [float(np.sum(share * axis)) for axis in grid]
+        return sum(float(np.sum(share * (axis - m) ** 2)) for axis, m in zip(grid, middle))
+
+    gained = variance(0.12) - variance(0.06)
+    assert abs(gained / (2 * (0.12**2 - 0.06**2)) - 1) < 0.15
+
+
 def test_a_prior_is_given_the_brightness_of_an_earlier_fit(found):
-    bright = brightness_of(found, UniformMesh((6, 6), (-0.5, 0.5, -0.5, 0.5)))
+    bright = brightness_of(found, UniformMesh((6, 6), (-0.5, 0.5, -0.5, 0.5)), 0.1)
     adaptive = Ingredient(Adaptive, {"inner": "inner", "outer": "outer"})
     amplitude = Ingredient(BrightnessAmplitude, {"deviation": "deviation"})
     kernel = Ingredient(Matern, {"length": "length"}, parts={"amplitude": amplitude})

@@ -49,6 +49,12 @@ def build_fit(configuration: "FitConfiguration") -> FitSetup:
     truth, dataset = _dataset(configuration)
     with configuration.blame(("noise", settings.noise.name)):
         dataset, noise = _noise(settings.noise, dataset, configuration)
+    with configuration.blame(("stages",)):
+        estimated = settings.noise.name == "Estimated"
+        given = {key: getattr(settings.stages, key) for key in settings.stages.model_fields_set}
+        given["hold_first"] = tuple(settings.stages.hold_first)
+        correlated = estimated and settings.noise.section.correlated
+        plan = Plan(noise=estimated, correlated=correlated, iterations=settings.maximum.iterations, **given)
     source = settings.source
     # The rays of every pass must resolve a point: those of the first are farthest apart.
     context = Context(dataset.pixel_scale / min(source.section.over_sample, settings.stages.first_over_sample))
@@ -64,12 +70,6 @@ def build_fit(configuration: "FitConfiguration") -> FitSetup:
         with configuration.blame(("positions",)):
             given = settings.positions
             positions = Positions(jnp.asarray(given.x), jnp.asarray(given.y), given.tolerance)
-    with configuration.blame(("stages",)):
-        estimated = settings.noise.name == "Estimated"
-        given = {key: getattr(settings.stages, key) for key in settings.stages.model_fields_set}
-        given["hold_first"] = tuple(settings.stages.hold_first)
-        correlated = estimated and settings.noise.section.correlated
-        plan = Plan(noise=estimated, correlated=correlated, iterations=settings.maximum.iterations, **given)
     _check_support(configuration, model, dataset, plan)
     limits = settings.minimum_magnification, plan, dict(settings.start), settings.maximum.starts
     task = Task(model, dataset, noise, positions, *limits)

@@ -1,5 +1,6 @@
 """What a first fit tells the next one: the noise, where the source is, and where it is bright."""
 
+import math
 from typing import Any, final
 
 import equinox as eqx
@@ -15,6 +16,7 @@ __all__ = ["SourceBox", "brightness_of", "noise_of"]
 
 _WIDE = 120  # pixels per side of the picture in which the source is looked for
 _SMOOTH = 0.05  # arcsec by which that picture is smoothed
+_FINE = 2  # pixels of a brightness map along a deviation of its smoothing
 
 
 @final
@@ -62,23 +64,31 @@ class SourceBox(eqx.Module):
         return UniformMesh(shape=shape, extent=tuple(float(edge) for edge in (*x, *y)), degree=self.degree)
 
 
-def brightness_of(found: Reconstruction, mesh: UniformMesh, smooth: float | int = 1.5) -> BrightnessMap:
+def brightness_of(found: Reconstruction, mesh: UniformMesh, smooth: float) -> BrightnessMap:
     """The source of an earlier fit, smoothed, as the map that scales the prior of the next one.
+
+    The smoothing is an angle, not a number of cells: a prior that became sharper with the mesh would be another prior
+    on every mesh, and nothing that follows from it would converge with the cells.
 
     Args:
         found: the earlier fit.
-        mesh: of the next one, with an extent.
-        smooth: deviation of the smoothing in cells of that mesh.
+        mesh: of the next one, whose extent the map has.
+        smooth: deviation of the smoothing in arcsec.
 
     Raises:
-        ValueError: a mesh without an extent.
+        ValueError: a mesh without an extent, or a deviation that is not positive.
     """
     from scipy.ndimage import gaussian_filter
 
     if mesh.extent is None:
         raise ValueError("brightness_of: the mesh has no extent of its own")
-    image = np.asarray(found.source_image(mesh.shape, mesh.extent))
-    return BrightnessMap(np.clip(gaussian_filter(image, smooth), 0.0, None), mesh.extent)
+    if not 0 < smooth < np.inf:
+        raise ValueError(f"brightness_of: smooth must be a positive angle in arcsec, got {smooth!r}")
+    left, right, bottom, top = mesh.extent
+    shape = [max(4, math.ceil(_FINE * length / smooth)) for length in (top - bottom, right - left)]
+    deviations = smooth * shape[0] / (top - bottom), smooth * shape[1] / (right - left)
+    image = np.asarray(found.source_image(shape, mesh.extent))
+    return BrightnessMap(np.clip(gaussian_filter(image, deviations), 0.0, None), mesh.extent)
 
 
 def noise_of(dataset: Imaging, found: Reconstruction, correlated: bool = True) -> tuple[Imaging, Noise | None]:

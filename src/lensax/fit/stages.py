@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import jax
@@ -12,6 +13,7 @@ from lensax._types import PRNGKeyArray
 from lensax.fit.laplace import laplace
 from lensax.fit.maximum import Maximum, maximize, starting_points, unknown_covariance
 from lensax.fit.model import FitModel
+from lensax.fit.plan import Plan
 from lensax.fit.positions import Positions
 from lensax.fit.posterior import Posterior
 from lensax.fit.preparation import SourceBox, brightness_of, noise_of
@@ -34,37 +36,10 @@ __all__ = ["FIRST_STRENGTH", "Memory", "Plan", "Stage", "fit_in_stages"]
 FIRST_STRENGTH = "first_pass.strength"
 """Name of the parameter of the first pass's regularization."""
 
+# Tolerance of a first pass and of a draft over that of the last search.
+_ROUGH = 100.0
+
 Progress = Callable[[str, int, float], None]
-
-
-@dataclasses.dataclass(frozen=True)
-class Plan:
-    """How a fit proceeds.
-
-    Attributes:
-        noise: whether the noise is estimated again, once a first fit exists.
-        correlated: whether that includes the correlation of neighbouring pixels.
-        passes: times that the brightness which scales the prior is taken from the pass before.
-        iterations: of every search at most.
-        first_mesh: cells of the first pass, if there is one.
-        first_over_sample: its rays per pixel and axis.
-        hold_first: parameters that stay at their start in the first pass, such as a slope.
-        draft: whether the first of several such passes has half as many cells, and as many rays as the first pass.
-        precondition: whether a Hessian of the posterior, of two gradients for each parameter, shortens the last search.
-        tolerance: change of the log density within three iterations, in nats, below which a search has ended; ten
-            times as much in all searches but the last of the last stage.
-    """
-
-    noise: bool = True
-    correlated: bool = True
-    passes: int = 2
-    iterations: int = 100
-    first_mesh: tuple[int, int] = (20, 20)
-    first_over_sample: int = 1
-    hold_first: tuple[str, ...] = ()
-    draft: bool = True
-    precondition: bool = False
-    tolerance: float = 0.01
 
 
 class Stage(NamedTuple):
@@ -148,7 +123,9 @@ def fit_in_stages(
         raise ValueError(f"fit_in_stages: {names} can only be known from an earlier pass; passes must be at least 1")
     count = 1 + (plan.passes if rough else int(plan.noise))
 
-    def run(name: str, model: FitModel, starts: Sequence[Mapping[str, Any]], hold: Sequence[str] = ()) -> Stage:
+    def run(
+        name: str, model: FitModel, starts: Sequence[Mapping[str, Any]], hold: Sequence[str] = (), loose: float = 10.0
+    ) -> Stage:
         posterior = Posterior(model, dataset, noise, positions, minimum_magnification)
         known = memory.load(name, posterior)
         if known is not None:
@@ -156,15 +133,17 @@ def fit_in_stages(
             return stages[-1]
         more = starting_points(posterior, key, draws) if draws and key is not None and not stages else []
         learned = _learned(posterior, stages[-1]) if stages else None
-        tolerance = plan.tolerance * (1 if len(stages) == count - 1 else 10)
+        tolerance = plan.tolerance * (1 if len(stages) == count - 1 else loose)
         prior = set(posterior.model.regularization_names)
         fitted = bool(stages) and prior <= set(stages[-1].posterior.names)
-        stages.append(_climb(name, posterior, [*starts, *more], plan, hold, learned, fitted, tolerance, progress))
+        with ThreadPoolExecutor(1) as beside:
+            beside.submit(posterior.prepare)  # compiles one half while the search compiles the other
+            stages.append(_climb(name, posterior, [*starts, *more], plan, hold, learned, fitted, tolerance, progress))
         memory.save(stages[-1])
         return stages[-1]
 
     first = _first_model(model, plan) if rough else model
-    stage = run("first pass", first, [_start(first, start) for start in starts], plan.hold_first)
+    stage = run("first pass", first, [_start(first, start) for start in starts], plan.hold_first, _ROUGH)
     if plan.noise:
         dataset, noise = noise_of(dataset, stage.found, plan.correlated)
     if not rough:
@@ -174,13 +153,14 @@ def fit_in_stages(
     for number in range(plan.passes):
         if number and plan.noise:  # the misfit of the pass before has inflated it
             dataset, noise = noise_of(dataset, stage.found, plan.correlated)
+        drafted = plan.draft and number == 0 and plan.passes > 1
         if number == 0 or (number == 1 and plan.draft):
-            part = _draft(model, plan) if plan.draft and number == 0 and plan.passes > 1 else model
+            part = _draft(model, plan) if drafted else model
             mesh = laid(part.source.parts["mesh"], stage.found)
-        filled = _filled(part, mesh, stage.found)
+        filled = _filled(part, mesh, stage.found, plan.smooth * float(dataset.pixel_scale))
         again = set(filled.prior.names) - set(_of_size(filled))  # a new map has its own size
         known = {name: value for name, value in stage.maximum.theta.items() if name in again}
-        stage = run(f"pass {number + 2}", filled, [_start(filled, known)])
+        stage = run(f"pass {number + 2}", filled, [_start(filled, known)], loose=_ROUGH if drafted else 10.0)
     return stages
 
 
@@ -279,11 +259,11 @@ def _draft(model: FitModel, plan: Plan) -> FitModel:
     return dataclasses.replace(model, source=source)
 
 
-def _filled(model: FitModel, mesh: Any, found: Reconstruction) -> FitModel:
+def _filled(model: FitModel, mesh: Any, found: Reconstruction, smooth: float) -> FitModel:
     """The model with a mesh and a brightness from an earlier fit."""
     source = model.source.with_parts(mesh=mesh)
     regularization = source.parts["regularization"]
     if awaits_brightness(regularization):
         box = mesh if isinstance(mesh, UniformMesh) and mesh.extent is not None else SourceBox().mesh(found)
-        source = source.with_parts(regularization=with_brightness(regularization, brightness_of(found, box)))
+        source = source.with_parts(regularization=with_brightness(regularization, brightness_of(found, box, smooth)))
     return dataclasses.replace(model, source=source)
