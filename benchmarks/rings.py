@@ -6,7 +6,7 @@
     python benchmarks/rings.py errors arc
     python benchmarks/rings.py knot                # the knot of the ring: four explanations, their evidence
     python benchmarks/rings.py sample              # NUTS on a coarser mesh, and Laplace there; goes on if stopped
-    python benchmarks/rings.py slope               # which choice moves the slope of the ring
+    python benchmarks/rings.py slope               # which choice moves the slope of the ring; goes on if stopped
     python benchmarks/rings.py table               # benchmarks/results/rings.json and .md
 
 The models are configs/fit_hst_ring.yaml and configs/fit_hst_arc.yaml, which the command `lensax fit` fits as well; the
@@ -17,6 +17,7 @@ takes what it needs.
 import argparse
 import json
 import pickle
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +54,10 @@ def run_map(case: str, work: Path) -> None:
         rows.append(row | {"theta": numbers(top.theta)})
         print(json.dumps(rows[-1]), flush=True)
     last = stages[-1]
+    if case == "ring":  # what was made of an earlier maximum
+        shutil.rmtree(work / "chains", ignore_errors=True)
+        for name in ("coarse.pickle", "slope.json", "knot.json", "sample_ring.json"):
+            (work / name).unlink(missing_ok=True)
     (work / f"{case}.pickle").write_bytes(pickle.dumps((last.posterior, last.maximum, last.found)))
     save(work, f"map_{case}", {"stages": rows, **total})
     pictures(case, last)
@@ -166,7 +171,7 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=Path("output/rings"))
     parser.add_argument("--chains", type=int, default=2)
     parser.add_argument("--warmup", type=int, default=40)
-    parser.add_argument("--draws", type=int, default=320)
+    parser.add_argument("--draws", type=int, default=400)
     options = parser.parse_args()
     jax.config.update("jax_enable_x64", True)
     work = options.work

@@ -16,12 +16,14 @@ import numpy as np
 
 import lensax as lx
 from lensax.config.fit import load_fit
-from lensax.fit import FitModel, Posterior, SourceBox, brightness_of
+from lensax.fit import BrightnessMesh, FitModel, Posterior, SourceBox, brightness_of
 from lensax.parameters import Parameters
 from lensax.recipe import Ingredient
 
 ROOT = Path(__file__).resolve().parents[1]
 COARSE_CELL, COARSE_PSF = 0.07, 25
+SMOOTH = 0.06  # arcsec by which the map of the brightness is smoothed, as in a fit: 1.5 pixels
+MOST_CELLS = 2500
 SHORT = "lens.mass."
 SLOPE = "lens.mass.PowerLaw.slope"
 
@@ -89,14 +91,20 @@ def changed(
     over_sample: int = 1,
     amplitude: Any = None,
     model: FitModel | None = None,
+    smooth: float = SMOOTH,
+    adaptive: tuple[int, int] | None = None,
 ) -> Posterior:
-    """The same with other cells about the source, the core of the PSF, other rays, another amplitude or model."""
-    mesh = SourceBox(cell=cell, margin=0.12, threshold=0.1).mesh(found)
+    """The same with other cells about the source, the core of the PSF, other rays, another amplitude or model.
+
+    Cells of an `adaptive` mesh follow the brightness of the lensed source instead of filling a box.
+    """
+    box = SourceBox(cell=cell, margin=0.12, threshold=0.1, most=MOST_CELLS).mesh(found)
+    mesh = box if adaptive is None else BrightnessMesh(adaptive).mesh(found)
     model = posterior.model if model is None else model
     source = model.source
     regularization = source.parts["regularization"]
     if amplitude is None:
-        amplitude = regularization.parts["amplitude"].with_parts(brightness=brightness_of(found, mesh))
+        amplitude = regularization.parts["amplitude"].with_parts(brightness=brightness_of(found, box, smooth))
     source = source.with_parts(mesh=mesh, regularization=regularization.with_parts(amplitude=amplitude))
     switches = dict(source.switches) | {"over_sample": over_sample}
     source = Ingredient(source.profile, dict(source.arguments), switches, source.parts)

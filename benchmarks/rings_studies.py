@@ -19,6 +19,9 @@ from lensax.recipe import Ingredient
 
 KNOT = (0.56, -1.12)
 LOW_SLOPE = 2.1
+CELLS = (0.05, 0.044, 0.035, 0.03)  # arcsec
+WIDE = 0.105  # arcsec: 1.5 of the coarse cells
+ADAPTIVE = (36, 28)
 
 
 def run_knot(work: Path) -> None:
@@ -150,7 +153,7 @@ def run_sample(work: Path, chains: int, warmup: int, draws: int) -> None:
 
 
 def run_slope(work: Path) -> None:
-    """Which choice moves the slope of the ring: each changed alone, on the coarser mesh."""
+    """Which choice moves the slope of the ring: each changed alone, on the coarser mesh; goes on if stopped."""
     posterior, _, found = final("ring", work)
     about, begin = coarse(work)
     basis = about.posterior
@@ -165,10 +168,16 @@ def run_slope(work: Path) -> None:
         f"map of a source at slope {LOW_SLOPE}, its size held": {**of_low, "model": held},
         "the whole point spread function": {"psf": None},
         "four rays per pixel": {"over_sample": 2},
-        "cells of 0.05 arcsec": {"cell": 0.05},
+        f"map smoothed by {WIDE} arcsec": {"smooth": WIDE},
+        **{f"cells of {cell} arcsec": {"cell": cell} for cell in CELLS},
+        f"cells of {CELLS[-1]} arcsec, map smoothed by {WIDE} arcsec": {"cell": CELLS[-1], "smooth": WIDE},
+        "cells that follow the brightness": {"adaptive": ADAPTIVE},
     }
-    rows = {}
+    kept = work / "slope.json"
+    rows = json.loads(kept.read_text()) if kept.exists() else {}
     for title, choice in variants.items():
+        if title in rows:
+            continue
         began = clock()
         start, of = choice.pop("start", begin.theta), choice.pop("found", found)
         tried = changed(posterior, of, **choice)
