@@ -55,15 +55,12 @@ class _Plane(NamedTuple):
         kick: of the recursion.
         number: which plane it is.
         nodes: the nodes around each tile on the plane, and the deflection to interpolate there.
-        theta, v: what a kick of a tile's rays does to the start, see `Tides`.
     """
 
     arrival: Float[Array, "*planes 2"]
     kick: Float[Array, "*planes"]
     number: Int[Array, "*planes"]
     nodes: Visited
-    theta: Tensor | None = None
-    v: Tensor | None = None
 
 
 class _Axis(NamedTuple):
@@ -129,15 +126,17 @@ def trace_rays(
             x, y, v_x, v_y = x + d_x, y + d_y, v_x + d_v_x, v_y + d_v_y
         smooth = jnp.zeros_like(stencils.x[0])
         start = (_Axis(x, v_x, smooth, smooth), _Axis(y, v_y, smooth, smooth))
-        rows = rows._replace(theta=tides.theta, v=tides.v)
-        end, _ = lax.scan(jax.checkpoint(lambda axes, row: (corrector.meet(axes, row), None)), start, rows)
+        kicked = (rows, (tides.theta, tides.v))
+        end, _ = lax.scan(jax.checkpoint(lambda axes, row: (corrector.meet(axes, *row), None)), start, kicked)
         return [corrector.at_rays(axis, row) for row in transfer.end for axis in end]
 
     def displaced(x: Array, y: Array, plane: int) -> tuple[Array, Array]:
         """How far rays are from where interpolation takes them to be."""
-        at = stencils.x[plane], stencils.y[plane]
-        between = (jnp.matmul(nodes, weights, precision=lax.Precision.HIGHEST) for nodes in at)
-        return tuple(own - other for own, other in zip((x, y), between))
+
+        def between(nodes: Array) -> Array:
+            return jnp.matmul(nodes[plane], weights, precision=lax.Precision.HIGHEST)
+
+        return x - between(stencils.x), y - between(stencils.y)
 
     image_x, image_y = geometry.rays(level, scene.dtype)
     at_rest = jnp.zeros_like(image_x)
@@ -147,7 +146,7 @@ def trace_rays(
     behind = (lens_x + at_lens.step * v_x, lens_y + at_lens.step * v_y, v_x, v_y)
     if lens + 1 < n_planes:
         on_lens, ahead = displaced(lens_x, lens_y, lens), displaced(*behind[:2], lens + 1)
-        direction = tuple((after - before) / at_lens.step for after, before in zip(ahead, on_lens))
+        direction = (ahead[0] - on_lens[0]) / at_lens.step, (ahead[1] - on_lens[1]) / at_lens.step
         traced = (*through(*behind, lens + 1, n_planes, (ahead, direction))[:2], lens_x, lens_y)
     else:
         traced = (*behind[:2], lens_x, lens_y)
@@ -189,14 +188,20 @@ class _Corrector(eqx.Module):
         x, y, alpha_x, alpha_y = (leaf[:, corners] for leaf in (nodes.x, nodes.y, nodes.alpha_x, nodes.alpha_y))
 
         def less(alpha: tuple[Array, Array], found: PairBlock) -> tuple[Array, Array]:
-            offsets = self.halos.offsets(found, x[found.tile], y[found.tile])
-            slope = self.halos.slopes(found, *offsets)
-            return tuple(part.at[found.tile].add(-slope * d) for part, d in zip(alpha, offsets))
+            d_x, d_y = self.halos.offsets(found, x[found.tile], y[found.tile])
+            slope = self.halos.slopes(found, d_x, d_y)
+            return alpha[0].at[found.tile].add(-slope * d_x), alpha[1].at[found.tile].add(-slope * d_y)
 
         return tidal_tensor(x, y, *over_blocks(self.layout, self.pairs, plane.number, less, (alpha_x, alpha_y)))
 
-    def meet(self, axes: _Axes, plane: _Plane) -> _Axes:
-        """All halos of a plane."""
+    def meet(self, axes: _Axes, plane: _Plane, kicked: tuple[Tensor, Tensor]) -> _Axes:
+        """All halos of a plane.
+
+        Args:
+            axes: the rays.
+            plane: what they meet.
+            kicked: what a kick of a tile's rays does to theta_0 and v_0, see `Tides`.
+        """
         (a, b), kick = plane.arrival, -plane.kick
 
         def smoothly(axis: _Axis, alpha: Array) -> _Axis:
@@ -205,11 +210,11 @@ class _Corrector(eqx.Module):
         axes = smoothly(axes[0], plane.nodes.alpha_x), smoothly(axes[1], plane.nodes.alpha_y)
 
         def correct(axes: _Axes, found: PairBlock) -> _Axes:
-            return self._correct(axes, plane, found)
+            return self._correct(axes, plane, kicked, found)
 
         return over_blocks(self.layout, self.pairs, plane.number, correct, axes)
 
-    def _correct(self, axes: _Axes, plane: _Plane, found: PairBlock) -> _Axes:
+    def _correct(self, axes: _Axes, plane: _Plane, kicked: tuple[Tensor, Tensor], found: PairBlock) -> _Axes:
         """A block of pairs: added at the rays of their tiles, and taken off at the nodes."""
         n_rays = axes[0].theta.shape[1]
 
@@ -220,9 +225,9 @@ class _Corrector(eqx.Module):
         offsets = self.halos.offsets(found, points(axes[0], plane.nodes.x), points(axes[1], plane.nodes.y))
         kick = plane.kick * self.halos.slopes(found, *offsets)
         d_v = kick * offsets[0], kick * offsets[1]
-        theta, v = (tensor[found.tile, None] @ d_v for tensor in (plane.theta, plane.v))
+        theta, v = (tensor[found.tile, None] @ d_v for tensor in kicked)
 
-        def kicked(axis: _Axis, theta: Array, v: Array) -> _Axis:
+        def moved(axis: _Axis, theta: Array, v: Array) -> _Axis:
             return _Axis(
                 axis.theta.at[found.tile].add(-theta[:, :n_rays]),
                 axis.v.at[found.tile].add(-v[:, :n_rays]),
@@ -230,4 +235,4 @@ class _Corrector(eqx.Module):
                 axis.node_v.at[found.tile].add(v[:, n_rays:]),
             )
 
-        return kicked(axes[0], theta[0], v[0]), kicked(axes[1], theta[1], v[1])
+        return moved(axes[0], theta[0], v[0]), moved(axes[1], theta[1], v[1])
