@@ -66,18 +66,18 @@ def node_average(term: Callable[[Array, Array], Array], f: Array) -> Array:
 
     With `l = ln f` and `a = exp[l (1 - sigma)]` every factor is an exponential times `sinh(z)/z`, smooth at f = 1.
     """
-    log_f = jnp.log(jnp.maximum(f, _SWITCH))
-    norm = _sinhc(0.5 * log_f)
-
-    def contribution(sigma: Array, weight: Array) -> Array:
-        a = jnp.exp((1.0 - sigma) * log_f)
-        tilt = jnp.exp(-0.5 * sigma * log_f) / norm
-        s = (1.0 - sigma) * tilt * _sinhc(0.5 * (1.0 - sigma) * log_f)
-        return weight * sigma * a * tilt * _sinhc(0.5 * sigma * log_f) / norm * term(a, s)
-
     roots, weights = np.polynomial.legendre.leggauss(8 if is_double(f) else 5)
-    rule = (jnp.asarray(0.5 + 0.5 * roots, f.dtype), jnp.asarray(0.5 * weights, f.dtype))
-    return jnp.sum(jax.vmap(contribution)(*rule), 0)
+    shape = (-1, *(1,) * f.ndim)
+    sigma, weight = (jnp.asarray(rule, f.dtype).reshape(shape) for rule in (0.5 + 0.5 * roots, 0.5 * weights))
+    log_f = jnp.log(jnp.maximum(f, _SWITCH))[None]
+    norm = _sinhc(0.5 * log_f)
+    part = _sinhc(0.5 * sigma * log_f)
+    rest = part[::-1]  # that of 1 - sigma: the nodes are symmetric
+    a = jnp.exp((1.0 - sigma) * log_f)
+    tilt = jnp.exp(-0.5 * sigma * log_f) / norm
+    factor = weight * sigma * a * tilt * part / norm
+    terms = jax.vmap(lambda factor, a, s: factor * term(a, s))(factor, a, (1.0 - sigma) * tilt * rest)
+    return jnp.sum(terms, 0)
 
 
 def by_core(f: Array, closed: Callable[[Array], Array], average: Callable[[Array, Array], Array]) -> Array:

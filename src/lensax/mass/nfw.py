@@ -4,7 +4,13 @@ A density profile with poles at `y = -1` projects to combinations of the functio
 
     S_n(v) = int_0^1 t^(n-1) dt / [1 - (1 - v^2) t^2] = sum_k (1 - v^2)^k / (2k + n),    v dS_n/dv = -n (S_n - S_(n+2)),
 
-of the projected radius `v` in units of the scale radius. The first, `S_1`, is the `F(v)` of every NFW paper, `S_3` is
+of the projected radius `v` in units of the scale radius, for which `1/[1 - (1 - v^2) t^2]` generates Chebyshev
+polynomials of the second kind, so that near v = 1 a dozen terms hold all digits:
+
+    S_n(v) = 4/(1+v)^2 sum_k c_nk z^k,   z = (1-v)/(1+v),   c_3k = (k+1)/[(2k+1)(2k+3)],
+    c_(n+2)k = [c_n(k-1) + 2 c_nk + c_n(k+1)]/4.
+
+The first, `S_1`, is the `F(v)` of every NFW paper, `S_3` is
 half the NFW surface density `G(v)`. The derivative of each is the next, never a quotient by `v - 1`: gradients of any
 order stay finite and accurate at the scale radius.
 
@@ -23,7 +29,7 @@ Baltz, Marshall & Oguri (2009), JCAP 01, 015 (potential).
 """
 
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import jax
@@ -62,7 +68,7 @@ def with_derivative(derivative: Callable[[Array], Array]) -> Callable[[Callable[
             (v,), (tangent,) = primals, tangents
             return wrapped(v), derivative(v) * tangent
 
-        return wrapped
+        return jax.jit(wrapped)
 
     return decorate
 
@@ -73,8 +79,17 @@ def total_derivative(value: Array, *terms: tuple[Callable[[], Array], Any]) -> A
     return sum(moving[1:], start=moving[0]) if moving else jnp.zeros_like(value)
 
 
+@cache
+def _series(order: int, count: int) -> list[float]:
+    """The first coefficients `c_nk` at the top of this file, for an odd order from 3."""
+    if order == 3:
+        return [(k + 1) / ((2 * k + 1) * (2 * k + 3)) for k in range(count)]
+    lower = [0.0, *_series(order - 2, count + 1)]
+    return [(lower[k] + 2.0 * lower[k + 1] + lower[k + 2]) / 4.0 for k in range(count)]
+
+
 @partial(jax.custom_jvp, nondiff_argnums=(1,))
-def disc(v: Float[Array, "..."], order: int) -> Float[Array, "..."]:
+def _disc(v: Float[Array, "..."], order: int) -> Float[Array, "..."]:
     """The function `S_order(v)` at the top of this file; `order` is odd."""
     w = (1.0 - v) * (1.0 + v)
     inner, outer = w >= _SERIES_WIDTH, w <= -_SERIES_WIDTH
@@ -89,19 +104,24 @@ def disc(v: Float[Array, "..."], order: int) -> Float[Array, "..."]:
     for n in range(1, order, 2):
         value = (value - 1.0 / n) / divisor
     # Near v = 1: the series of the highest order, then downwards by S_n = 1/n + w S_(n+2), which loses no digits.
-    w_near = jnp.where(near, w, 0.0)
+    w_near, v_near = jnp.where(near, w, 0.0), jnp.where(near, v, 1.0)
     top = max(order, 5)
-    series = horner([1.0 / (2 * k + top) for k in range(22 if is_double(v) else 9)], w_near)
+    scale = 1.0 / (1.0 + v_near)
+    series = horner(_series(top, 12 if is_double(v) else 6), (1.0 - v_near) * scale) * (2.0 * scale) ** 2
     for n in range(top - 2, order - 2, -2):
         series = 1.0 / n + w_near * series
     return jnp.where(near, series, value)
 
 
-@disc.defjvp
+@_disc.defjvp
 def _disc_rule(order: int, primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
     (v,), (tangent,) = primals, tangents
     value = disc(v, order)
     return value, -order * (value - disc(v, order + 2)) / v * tangent
+
+
+# Traced once for all places where it stands.
+disc = jax.jit(_disc, static_argnums=1)
 
 
 def depth(v: Array) -> tuple[Array, Array]:
