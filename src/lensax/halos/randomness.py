@@ -20,8 +20,9 @@ def uniforms(
 ) -> tuple[Float[Array, "planes slots"], ...]:
     """`count` sets of uniform numbers in [0, 1), each `(n_planes, n_slots)`."""
     keys = jax.random.split(key, n_planes)
-    numbers = jax.vmap(lambda k: jax.random.uniform(k, (n_slots, count), jnp.float32))(keys)
-    return tuple(numbers[..., index].astype(dtype) for index in range(count))
+    # In a row: the numbers are the same, and those of a table take several times as long to compile.
+    numbers = jax.vmap(lambda k: jax.random.uniform(k, (n_slots * count,), jnp.float32))(keys)
+    return tuple(numbers[:, index::count].astype(dtype) for index in range(count))
 
 
 def normal(uniform: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
