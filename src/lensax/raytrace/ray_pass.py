@@ -112,15 +112,18 @@ def trace_rays(
     stencils = jax.tree.map(functools.partial(_level_stencils, geometry, level), visited)
     weights = jnp.asarray(geometry.weights(level.factor), scene.dtype)
     corrector = _Corrector(corrections.pairs, HaloRows.of(halos.mixture), weights, layout)
+    numbers = jnp.arange(n_planes, dtype=jnp.int32)
+    tensors = lax.map(lambda row: corrector.tidal_tensor(*row), (numbers, stencils))
 
     def through(
         x: Array, y: Array, v_x: Array, v_y: Array, first: int, last: int, displaced: _Displaced | None = None
     ) -> list[Array]:
         """From before plane `first` to before plane `last`."""
-        planes, nodes = jax.tree.map(lambda leaf: leaf[first:last], (halted, stencils))
+        run = (halted, numbers, stencils, tensors)
+        planes, number, nodes, tensor = jax.tree.map(lambda leaf: leaf[first:last], run)
         transfer = Transfer.through(planes)
-        rows = _Plane(transfer.arrival, planes.kick, jnp.arange(first, last, dtype=jnp.int32), nodes)
-        tides = Tides.of(lax.map(corrector.tidal_tensor, rows), transfer.arrival, planes.kick)
+        rows = _Plane(transfer.arrival, planes.kick, number, nodes)
+        tides = Tides.of(tensor, transfer.arrival, planes.kick)
         if displaced is not None:
             (d_x, d_y), (d_v_x, d_v_y) = tides.displaced(*displaced)
             x, y, v_x, v_y = x + d_x, y + d_y, v_x + d_v_x, v_y + d_v_y
@@ -180,9 +183,9 @@ class _Corrector(eqx.Module):
         own, smooth = row[0] * axis.theta + row[1] * axis.v, row[0] * axis.node_theta + row[1] * axis.node_v
         return own + jnp.matmul(smooth, self.weights, precision=lax.Precision.HIGHEST)
 
-    def tidal_tensor(self, plane: _Plane) -> Tensor:
+    def tidal_tensor(self, plane: Int[Array, ""], nodes: Visited) -> Tensor:
         """Of what is interpolated on a plane, in every tile: all halos less the tile's pairs."""
-        n, nodes = self.layout.geometry.stencil, plane.nodes
+        n = self.layout.geometry.stencil
         low, high = MARGIN, MARGIN + self.layout.geometry.cells
         corners = np.array([low * n + low, low * n + high, high * n + low, high * n + high])
         x, y, alpha_x, alpha_y = (leaf[:, corners] for leaf in (nodes.x, nodes.y, nodes.alpha_x, nodes.alpha_y))
@@ -192,7 +195,7 @@ class _Corrector(eqx.Module):
             slope = self.halos.slopes(found, d_x, d_y)
             return alpha[0].at[found.tile].add(-slope * d_x), alpha[1].at[found.tile].add(-slope * d_y)
 
-        return tidal_tensor(x, y, *over_blocks(self.layout, self.pairs, plane.number, less, (alpha_x, alpha_y)))
+        return tidal_tensor(x, y, *over_blocks(self.layout, self.pairs, plane, less, (alpha_x, alpha_y)))
 
     def meet(self, axes: _Axes, plane: _Plane, kicked: tuple[Tensor, Tensor]) -> _Axes:
         """All halos of a plane.
