@@ -8,6 +8,7 @@ import pytest
 from fit_problem import posterior, start
 
 from lensax.fit import BrightnessMesh, Plan, SourceBox, brightness_of, fit_in_stages
+from lensax.fit.preparation import smoothed_map
 from lensax.fit.waiting import awaits_brightness, is_open, laid, waiting, with_brightness
 from lensax.inversion import Adaptive, AdaptiveMesh, BrightnessAmplitude, Matern, UniformMesh
 from lensax.recipe import Ingredient
@@ -36,23 +37,19 @@ def test_a_brightness_does_not_depend_on_the_cells(found):
     np.testing.assert_array_equal(coarse.image, fine.image)
 
 
-class Spot:
-    """What a map is made of: a source that is one round Gaussian of 0.1 arcsec."""
-
-    def source_image(self, shape, extent):
-        left, right, bottom, top = extent
-        y, x = (
-            low + (np.arange(n) + 0.5) * (high - low) / n for n, low, high in zip(shape, (bottom, left), (top, right))
-        )
-        return np.exp(-0.5 * (x[None, :] ** 2 + y[:, None] ** 2) / 0.1**2)
+def spot(shape, extent):
+    """A source that is one round Gaussian of 0.1 arcsec."""
+    left, right, bottom, top = extent
+    y, x = (low + (np.arange(n) + 0.5) * (high - low) / n for n, low, high in zip(shape, (bottom, left), (top, right)))
+    return np.exp(-0.5 * (x[None, :] ** 2 + y[:, None] ** 2) / 0.1**2)
 
 
 @pytest.mark.parametrize("smooth", [0.05, 0.1])
 def test_a_brightness_is_smoothed_by_an_angle(smooth):
     """Variances add: of the source, of the smoothing, and of the map's quadratic splines, 1/4 of a pixel squared."""
-    bright = brightness_of(Spot(), UniformMesh((9, 8), (-1.0, 1.0, -0.8, 0.8)), smooth)
+    bright = smoothed_map(spot, (-1.0, 1.0, -0.8, 0.8), smooth)
     x = np.linspace(-0.79, 0.79, 200)
-    image = np.asarray(bright(*np.meshgrid(x, x)))
+    image = np.asarray(bright(*jnp.meshgrid(jnp.asarray(x), jnp.asarray(x))))
     for axis in (0, 1):
         share = image.sum(axis) / image.sum()
         expected = 0.1**2 + smooth**2 + 0.25 * (smooth / 2) ** 2

@@ -1,6 +1,7 @@
 """What a first fit tells the next one: the noise, where the source is, and where it is bright."""
 
 import math
+from collections.abc import Callable
 from typing import Any, final
 
 import equinox as eqx
@@ -78,17 +79,27 @@ def brightness_of(found: Reconstruction, mesh: UniformMesh, smooth: float) -> Br
     Raises:
         ValueError: a mesh without an extent, or a deviation that is not positive.
     """
-    from scipy.ndimage import gaussian_filter
-
     if mesh.extent is None:
         raise ValueError("brightness_of: the mesh has no extent of its own")
     if not 0 < smooth < np.inf:
         raise ValueError(f"brightness_of: smooth must be a positive angle in arcsec, got {smooth!r}")
-    left, right, bottom, top = mesh.extent
+    return smoothed_map(found.source_image, mesh.extent, smooth)
+
+
+def smoothed_map(image: Callable[..., Any], extent: tuple[float, float, float, float], smooth: float) -> BrightnessMap:
+    """The map of a smoothed image.
+
+    Args:
+        image: of a shape and an extent, as `Reconstruction.source_image`.
+        extent: (left, right, bottom, top), arcsec.
+        smooth: deviation of the smoothing in arcsec.
+    """
+    from scipy.ndimage import gaussian_filter
+
+    left, right, bottom, top = extent
     shape = [max(4, math.ceil(_FINE * length / smooth)) for length in (top - bottom, right - left)]
     deviations = smooth * shape[0] / (top - bottom), smooth * shape[1] / (right - left)
-    image = np.asarray(found.source_image(shape, mesh.extent))
-    return BrightnessMap(np.clip(gaussian_filter(image, deviations), 0.0, None), mesh.extent)
+    return BrightnessMap(np.clip(gaussian_filter(np.asarray(image(shape, extent)), deviations), 0.0, None), extent)
 
 
 def noise_of(dataset: Imaging, found: Reconstruction, correlated: bool = True) -> tuple[Imaging, Noise | None]:
