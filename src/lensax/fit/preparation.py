@@ -86,7 +86,7 @@ def brightness_of(found: Reconstruction, mesh: UniformMesh, smooth: float) -> Br
     return smoothed_map(found.source_image, mesh.extent, smooth)
 
 
-def smoothed_map(image: Callable[..., Any], extent: tuple[float, float, float, float], smooth: float) -> BrightnessMap:
+def smoothed_map(image: Callable[..., Any], extent: tuple[float, ...], smooth: float) -> BrightnessMap:
     """The map of a smoothed image.
 
     Args:
