@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["ExactTiles", "PackedHalos", "trace_tiles"]
 
 # A tile is traced exactly if its rays end so many times further apart than they start.
-_SPREAD = 3.0
+_SPREAD = 2.5
 # Tiles that are traced, or skipped, together: two, and twice as many of few rays.
 _FEW_RAYS = 256
 
@@ -54,8 +54,8 @@ class ExactTiles(eqx.Module):
             count: room.
         """
         widest, tiles = lax.top_k(spread, count)
-        # In a frame that is hardly larger nothing averages out.
-        return cls(tiles.astype(jnp.int32), (widest > _SPREAD) | (spread.shape[0] <= 4 * count))
+        # In a small frame nothing averages out, and exact tiles cost little.
+        return cls(tiles.astype(jnp.int32), (widest > _SPREAD) | (spread.shape[0] <= 16 * count))
 
     def others(self, n_tiles: int) -> Bool[Array, " tiles"]:
         """Which of all tiles are interpolated."""

@@ -24,8 +24,8 @@ _MANY_TILES = 1200
 # Pairs on a plane, per slot of the catalogue and in tiles around massive halos.
 _PAIRS_PER_SLOT = 12
 _TILES_FOR_MASSIVE_HALOS = 8
-# The centre of a lens lies in one tile, or on the edges of up to four.
-_EXACT_TILES = 4
+# Around the centre of a lens; in most frames fewer spread rays so much that they are needed.
+_EXACT_TILES = 12
 # Slots are chosen with head-room: about this share of them is filled.
 _FILLED = 0.8
 # (halos summed together, pairs corrected together): what fits the caches of a CPU; an accelerator has many images to
