@@ -16,7 +16,7 @@ from lensax._types import Array, Float
 if TYPE_CHECKING:
     from lensax.instrument.grid import Grid
 
-__all__ = ["MARGIN", "ORDER", "Geometry", "TileLevel"]
+__all__ = ["MARGIN", "Geometry", "TileLevel"]
 
 # Cubic interpolation: four nodes along each axis, one of them outside of the cell on either side.
 ORDER = 3
