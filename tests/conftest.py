@@ -9,6 +9,8 @@ from pathlib import Path
 # the programs that tests start. JAX reads the environment when it is imported.
 os.environ["JAX_COMPILATION_CACHE_DIR"] = str(Path(__file__).resolve().parents[1] / ".jax_cache")
 os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.1"
+# Programs of tests run once: they are not optimised. Another XLA_FLAGS wins.
+os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true")
 
 import equinox as eqx
 import jax

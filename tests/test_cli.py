@@ -420,7 +420,7 @@ def test_preview_draws_a_real_model(tiny, monkeypatch):
         assert imread(name).std() > 0.1
 
 
-@pytest.mark.slow
+@pytest.mark.extended
 def test_info_describes_a_real_model(tiny, monkeypatch):
     monkeypatch.chdir(tiny)
     result = lensax("info", "tiny.yaml")

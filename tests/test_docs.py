@@ -51,8 +51,8 @@ def run(page: Path, program: str, folder: Path) -> None:
     assert done.returncode == 0, f"{name(page)}:\n{done.stderr[-3000:]}"
 
 
-# Pages whose programs compile a whole model, as that of the quickstart does.
-LONG = {"docs/fitting.md", "docs/populations.md", "docs/inversion.md", "docs/lattice.md"}
+# Pages whose programs compile a whole model, as that of the page on reading does.
+LONG = {"docs/quickstart.md", "docs/fitting.md", "docs/populations.md", "docs/inversion.md", "docs/lattice.md"}
 
 
 def pages(needs: str | None) -> list[Any]:

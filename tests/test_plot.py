@@ -200,6 +200,7 @@ def universe(tmp_path_factory):
     return model, theta, key, model.scene(theta, key)
 
 
+@pytest.mark.extended
 def test_statistics_are_those_of_the_scene(universe):
     model, theta, key, scene = universe
     found = population_statistics(model, theta, key)

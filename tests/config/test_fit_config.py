@@ -306,6 +306,7 @@ def test_meaning_decides_whether_two_configurations_are_equal(folder):
     assert rows["lens.light.GaussianBasis.sigmas.low"].value == "0.1"
 
 
+@pytest.mark.extended
 def test_a_simulated_image_is_the_one_that_preview_shows(tmp_path):
     model = load(Path(__file__).parent / "small_lens.yaml")
     (tmp_path / "small.yaml").write_text(model.text)

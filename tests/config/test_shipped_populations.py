@@ -18,8 +18,7 @@ EXPECTED = {
 }
 
 
-slow = pytest.mark.slow
-CASES = [pytest.param(name, marks=() if name == "sidm_collapsed" else slow) for name in EXPECTED]
+CASES = [pytest.param(name, marks=() if name == "sidm_collapsed" else pytest.mark.extended) for name in EXPECTED]
 
 
 @pytest.mark.parametrize("name", CASES)

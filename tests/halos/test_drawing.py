@@ -123,6 +123,7 @@ def test_slots_hold_the_upper_end_of_the_prior(line_of_sight, planes):
     assert wider.overflow_probability < 1e-9
 
 
+@pytest.mark.extended
 def test_slots_for_field_halos_do_not_grow_with_the_subhalos(line_of_sight, subhalos, planes, draw):
     field = line_of_sight((8.0, 10.0))
     model = halos.Population(Planck15, halos.CDM(), field, subhalos((8.0, 10.0), mean_number=jnp.array(300.0)))
@@ -158,7 +159,7 @@ def test_what_makes_no_population_is_refused(line_of_sight, subhalos, planes):
         other.expected(planes)
 
 
-@pytest.mark.parametrize("tides", ["bound_mass", "roche"])
+@pytest.mark.parametrize("tides", ["bound_mass", pytest.param("roche", marks=pytest.mark.extended)])
 def test_sheets_balance_stripped_subhalos(subhalos, planes, tides):
     """3000 lenses of 40 subhalos: infall, positions in the host and tides are averaged as they are drawn."""
     rule = halos.BoundMassTides.tabulate(Planck15) if tides == "bound_mass" else halos.RocheTides()

@@ -71,6 +71,7 @@ def test_drawn_masses_and_concentrations_are_those_of_the_catalogue(models, plan
     np.testing.assert_allclose(theirs, (scale / np.asarray(lenses.kpc_per_arcsec)[:, None])[plane][filled], rtol=1e-10)
 
 
+@pytest.mark.extended
 def test_concentrations_scatter_about_the_expected_ones(line_of_sight, subhalos, planes):
     warm = halos.WDM(jnp.array(8.0))
     model = halos.Population(

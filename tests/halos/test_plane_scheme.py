@@ -91,7 +91,9 @@ def test_cones_refuse_what_has_no_disc():
         halos.DoubleCone(3.0, 1.2)
 
 
-@pytest.mark.parametrize("scheme", [halos.EqualRedshift(2, 2), halos.EqualComoving(2, 2)])
+@pytest.mark.parametrize(
+    "scheme", [halos.EqualRedshift(2, 2), pytest.param(halos.EqualComoving(2, 2), marks=pytest.mark.extended)]
+)
 def test_redshifts_may_be_traced(scheme):
     def total(lens, source):
         redshifts = scheme.redshifts(lens, source, Planck15)

@@ -145,6 +145,7 @@ def universes(mixed, planes):
     return jax.tree.map(lambda leaf: np.asarray(leaf).reshape(1000, *leaf.shape[2:]), many)
 
 
+@pytest.mark.extended
 def test_sheets_balance_a_mixed_population(universes, planes):
     halo = jax.tree.map(jnp.asarray, universes.halos)
     assert isinstance(halo, MixedHalos)

@@ -91,7 +91,7 @@ CASES = {
 }
 
 
-IN_SHORT = ("thin slices", "redshift, lensed cone")  # thinning and warm dark matter; tides, collapse and mixed families
+IN_SHORT = "redshift, lensed cone"  # tides, collapse and mixed families
 
 
 @pytest.fixture(

@@ -24,6 +24,7 @@ def cold(line_of_sight, planes):
     return model.sized(planes, BOUNDS), model.sized(planes, BOUNDS, common_random_numbers=["line_of_sight"])
 
 
+@pytest.mark.extended
 def test_thinning_is_the_same_population_in_law(cold, planes):
     """1200 universes each: means and variances of the counts."""
     small = cast(planes, jnp.float32)

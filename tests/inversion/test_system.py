@@ -33,7 +33,10 @@ def dense(pixelization, dataset, light):
         (inversion.UniformMesh((9, 7), (-0.5, 0.5, -0.4, 0.4), 3), DRIZZLED, 2, {}, LIGHT),
         # A mask that touches the edge: light from beyond the image blurs in.  Two samples of the PSF per pixel, four
         # rays per sample, which lie many cells apart about the centre.
-        (inversion.AdaptiveMesh((7, 9), 1), DRIZZLED, 4, {"mask": lx.Mask.circular(3.0), "sampling": 2}, None),
+        pytest.param(
+            *(inversion.AdaptiveMesh((7, 9), 1), DRIZZLED, 4, {"mask": lx.Mask.circular(3.0), "sampling": 2}, None),
+            marks=pytest.mark.extended,
+        ),
         (inversion.UniformMesh((7, 7)), inversion.IndependentNoise(), 2, {"psf": False}, None),
     ],
     ids=["fixed, correlated", "edge, sampled psf", "no psf"],

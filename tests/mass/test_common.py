@@ -49,13 +49,16 @@ CASES = [
 ]
 FIRST_OF_ITS_CLASS = list({type(case.profile): case for case in reversed(CASES)}.values())
 
-# The isothermal core is made of the parts of the parametric halo, and slow to compile.
-each_case = pytest.mark.parametrize(
-    "case",
-    [pytest.param(case, marks=pytest.mark.extended) if case.name == "isothermal core" else case for case in CASES],
-    ids=lambda case: case.name,
-)
-each_class = pytest.mark.parametrize("case", FIRST_OF_ITS_CLASS, ids=lambda case: case.name)
+
+def each(cases):
+    """A test of each; the isothermal core is made of the parts of the parametric halo, and slow to compile."""
+    late = {"isothermal core": pytest.mark.extended}
+    return pytest.mark.parametrize(
+        "case", [pytest.param(case, marks=late.get(case.name, ()), id=case.name) for case in cases]
+    )
+
+
+each_case, each_class = each(CASES), each(FIRST_OF_ITS_CLASS)
 
 
 @each_case

@@ -94,7 +94,7 @@ def loss(scene, tracer, x, y):
     return jnp.sum(jnp.sin(3 * trace.source_x) * jnp.cos(2 * trace.source_y)) + jnp.sum(trace.lens_x**2)
 
 
-@pytest.mark.parametrize("closed_form", [True, False])
+@pytest.mark.parametrize("closed_form", [pytest.param(True, marks=pytest.mark.extended), False])
 def test_gradient_is_the_finite_difference(scene, closed_form):
     tracer = Direct(closed_form=closed_form, chunk=16, width=4)
     x, y = X[:3], Y[:3]
@@ -153,7 +153,7 @@ def test_one_compilation_for_all_populations():
     assert count == 1
 
 
-@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("reverse", [pytest.param(False, marks=pytest.mark.extended), True])
 def test_memory_does_not_grow_as_halos_times_rays(reverse):
     x, y = Grid((128, 128), 0.05, 4).positions(jnp.float32)
 

@@ -11,7 +11,7 @@ from lensax.raytrace import Lattice
 TOLERANCE = 2e-5
 
 
-@pytest.mark.parametrize("dtype", [jnp.float64, jnp.float32])
+@pytest.mark.parametrize("dtype", [pytest.param(jnp.float64, marks=pytest.mark.extended), jnp.float32])
 @pytest.mark.parametrize("count", [0, 30, 500])
 def test_error_within_tolerance(count, dtype):
     scene = cast(random_scene(count, seed=count), dtype)

@@ -27,9 +27,18 @@ def scene():
     return random_scene(400, seed=11)
 
 
+def gradient_of(tracer, scene):
+    return eqx.filter_jit(eqx.filter_grad(lambda scene: loss(scene, tracer)))(scene)
+
+
 @pytest.fixture(scope="module")
 def gradient(scene):
-    return eqx.filter_jit(eqx.filter_grad(lambda scene: loss(scene, LATTICE)))(scene)
+    return gradient_of(LATTICE, scene)
+
+
+@pytest.fixture(scope="module")
+def exact(scene):
+    return gradient_of(EXACT, scene)
 
 
 def test_is_the_finite_difference_of_the_image(scene, gradient):
@@ -71,16 +80,18 @@ def distances(found, exact, scene):
     return np.linalg.norm(macro[0] - macro[1]) / np.linalg.norm(macro[1]), halos, angles
 
 
-def test_agrees_with_the_exact_tracer(scene, gradient):
-    exact = eqx.filter_jit(eqx.filter_grad(lambda scene: loss(scene, EXACT)))(scene)
+def test_agrees_with_the_exact_tracer(scene, gradient, exact):
     macro, halos, angles = distances(gradient, exact, scene)
     assert macro < 1e-3
     assert halos["kappa_s"] < 0.02
     assert angles["kappa_s"] < 1e-3
     # Positions of light halos, which are interpolated, are the last to be exact: a smaller tolerance is for them.
     assert max(halos["center_x"], halos["center_y"]) < 0.06
-    fine = Lattice(tolerance=LATTICE.tolerance / 10)
-    closer = eqx.filter_jit(eqx.filter_grad(lambda scene: loss(scene, fine)))(scene)
+
+
+@pytest.mark.extended
+def test_comes_closer_with_the_tolerance(scene, exact):
+    closer = gradient_of(Lattice(tolerance=LATTICE.tolerance / 10), scene)
     macro, halos, angles = distances(closer, exact, scene)
     assert macro < 1e-4
     assert max(halos.values()) < 5e-3
@@ -90,7 +101,7 @@ def test_agrees_with_the_exact_tracer(scene, gradient):
 @pytest.mark.extended
 def test_finite_in_single_precision(scene):
     scene = cast(scene, jnp.float32)
-    found = eqx.filter_jit(eqx.filter_grad(lambda scene: loss(scene, LATTICE)))(scene)
+    found = gradient_of(LATTICE, scene)
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(found))
     empty = np.asarray(scene.halos.halos.kappa_s == 0)
     assert not np.asarray(found.halos.halos.center_x)[empty].any()

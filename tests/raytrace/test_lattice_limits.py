@@ -33,9 +33,9 @@ def test_nothing_behind_the_lens():
 @pytest.mark.parametrize(
     "grid",
     [
-        Grid((37, 22), 0.05, 1),
+        pytest.param(Grid((37, 22), 0.05, 1), marks=pytest.mark.extended),
         Grid((3, 2), 0.1, 3),
-        Grid((30, 34), 0.05, AdaptiveOverSample((0.3, 0.7), (2, 3, 1))),
+        pytest.param(Grid((30, 34), 0.05, AdaptiveOverSample((0.3, 0.7), (2, 3, 1))), marks=pytest.mark.extended),
     ],
 )
 def test_every_frame(grid):

@@ -85,6 +85,7 @@ def test_time_delay_of_an_isothermal_sphere():
     np.testing.assert_allclose(times[1] - times[0], days, rtol=1e-5)
 
 
+@pytest.mark.extended
 def test_halos_delay_as_the_same_profiles_in_the_macro_model_do():
     scene = lens_scene((0, 0, 3, 0, 0))
     x, y = jnp.array([1.0, -0.7]), jnp.array([0.4, 0.2])

@@ -65,17 +65,13 @@ def lease(folder: Path, shard: int, seconds: float = SECONDS) -> Iterator[Lease]
     path = folder / str(shard)
     token = secrets.token_hex(8)
     mine = {"token": token, **_identity()}
-    for _ in range(3):
-        if _create(path, mine):
-            break
-        found = read_json(path)
-        if not _is_stale(path, found, seconds):
-            raise LeaseHeld(f"shard {shard} is being written by {_named(found)}")
-        _remove(path, found, token)
-    else:
-        raise LeaseHeld(f"shard {shard} is being taken over by another process")
+    HELD.add(token)  # before there is a file: a contender in this process would call the lease left behind
+    try:
+        _take(path, mine, seconds)
+    except BaseException:
+        HELD.discard(token)
+        raise
     held = Lease(path, token)
-    HELD.add(token)
     done = threading.Event()
     beating = threading.Thread(target=_beat, args=(path, done, seconds / 6), name="lensax-lease", daemon=True)
     beating.start()
@@ -84,11 +80,24 @@ def lease(folder: Path, shard: int, seconds: float = SECONDS) -> Iterator[Lease]
     finally:
         done.set()
         beating.join()
-        HELD.discard(token)
         with contextlib.suppress(OSError):
             found = read_json(path)
             if found is not None and found.get("token") == token:
                 path.unlink()
+        HELD.discard(token)
+
+
+def _take(path: Path, mine: dict[str, Any], seconds: float) -> None:
+    for _ in range(3):
+        if _create(path, mine):
+            return
+        found = read_json(path)
+        if found is None and not path.exists():
+            continue
+        if not _is_stale(path, found, seconds):
+            raise LeaseHeld(f"shard {path.name} is being written by {_named(found)}")
+        _remove(path, found, seconds)
+    raise LeaseHeld(f"shard {path.name} is being taken over by another process")
 
 
 def live_leases(folder: Path, seconds: float = SECONDS) -> dict[int, dict[str, Any]]:
@@ -98,7 +107,7 @@ def live_leases(folder: Path, seconds: float = SECONDS) -> dict[int, dict[str, A
         if path.name.isdecimal():
             found = read_json(path)
             if _is_stale(path, found, seconds):
-                _remove(path, found, secrets.token_hex(8))
+                _remove(path, found, seconds)
             elif found is not None:
                 live[int(path.name)] = found
         elif path.name.startswith("draft-"):
@@ -157,18 +166,21 @@ def _now(folder: Path) -> float:
         probe.unlink()
 
 
-def _remove(path: Path, stale: dict[str, Any] | None, token: str) -> None:
-    """Remove a stale lease, and no other: moved aside first, then looked at."""
-    aside = path.with_name(f"draft-stale-{token}")
+def _remove(path: Path, stale: dict[str, Any] | None, seconds: float) -> None:
+    """Remove a stale lease, and no other: one process at a time does, and looks again before."""
+    guard = path.with_name(f"draft-stale-{path.name}")
     try:
-        os.rename(path, aside)
-    except FileNotFoundError:
+        guard.touch(exist_ok=False)
+    except FileExistsError:
+        with contextlib.suppress(FileNotFoundError):
+            if _now(path.parent) - guard.stat().st_mtime > seconds:  # of a process that died here
+                guard.unlink()
         return
-    if read_json(aside) != stale:
-        # Someone was quicker and this is their fresh lease: put it back, unless there is one again.
-        with contextlib.suppress(FileExistsError):
-            os.link(aside, path)
-    aside.unlink()
+    try:
+        if read_json(path) == stale:
+            path.unlink(missing_ok=True)
+    finally:
+        guard.unlink(missing_ok=True)
 
 
 def _beat(path: Path, done: threading.Event, every: float) -> None:
