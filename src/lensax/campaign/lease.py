@@ -80,11 +80,13 @@ def lease(folder: Path, shard: int, seconds: float = SECONDS) -> Iterator[Lease]
     finally:
         done.set()
         beating.join()
-        with contextlib.suppress(OSError):
-            found = read_json(path)
-            if found is not None and found.get("token") == token:
-                path.unlink()
-        HELD.discard(token)
+        try:
+            with contextlib.suppress(OSError):
+                found = read_json(path)
+                if found is not None and found.get("token") == token:
+                    path.unlink()
+        finally:
+            HELD.discard(token)
 
 
 def _take(path: Path, mine: dict[str, Any], seconds: float) -> None:
