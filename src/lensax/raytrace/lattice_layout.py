@@ -30,7 +30,7 @@ _EXACT_TILES = 12
 _FILLED = 0.8
 # (halos summed together, pairs corrected together): what fits the caches of a CPU; an accelerator has many images to
 # fill it, and should not fill it with empty slots. Halved where planes would not fill that many blocks.
-_ON_CPU, _ON_ACCELERATOR = (32, 64), (32, 256)
+_ON_CPU, _ON_ACCELERATOR = (32, 128), (32, 256)
 _BLOCKS_OF_A_PLANE = 2
 
 
