@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from scipy.integrate import quad
 
 from lensax.mass import projected_density, projected_mass, projected_potential, truncated_total_mass
 from lensax.mass.nfw import disc, projected_nfw_density, projected_nfw_mass, projected_nfw_potential
