@@ -90,11 +90,12 @@ def lease(folder: Path, shard: int, seconds: float = SECONDS) -> Iterator[Lease]
 
 
 def _take(path: Path, mine: dict[str, Any], seconds: float) -> None:
+    """Create the lease, in the place of a stale one if need be; raises `LeaseHeld` where another process has it."""
     for _ in range(3):
         if _create(path, mine):
             return
         found = read_json(path)
-        if found is None and not path.exists():
+        if found is None and not path.exists():  # given up just now: it is anyone's, nothing is to be removed
             continue
         if not _is_stale(path, found, seconds):
             raise LeaseHeld(f"shard {path.name} is being written by {_named(found)}")
@@ -113,9 +114,7 @@ def live_leases(folder: Path, seconds: float = SECONDS) -> dict[int, dict[str, A
             elif found is not None:
                 live[int(path.name)] = found
         elif path.name.startswith("draft-"):
-            with contextlib.suppress(FileNotFoundError):
-                if _now(folder) - path.stat().st_mtime > seconds:
-                    path.unlink()
+            _remove_old(path, seconds)
     return live
 
 
@@ -152,10 +151,21 @@ def _is_stale(path: Path, found: dict[str, Any] | None, seconds: float) -> bool:
         # The same machine since it was switched on: its list of processes knows whether the holder lives.
         if isinstance(process, int) and born and born.partition(":")[0] == _born(os.getpid()).partition(":")[0]:
             return _born(process) != born or (process == os.getpid() and found.get("token") not in HELD)
+    return _is_old(path, seconds)
+
+
+def _is_old(path: Path, seconds: float) -> bool:
+    """Whether nobody has touched the file for so long, or it is gone."""
     try:
         return _now(path.parent) - path.stat().st_mtime > seconds
     except FileNotFoundError:
         return True
+
+
+def _remove_old(path: Path, seconds: float) -> None:
+    """Remove what a process that died has left."""
+    if _is_old(path, seconds):
+        path.unlink(missing_ok=True)
 
 
 def _now(folder: Path) -> float:
@@ -174,9 +184,7 @@ def _remove(path: Path, stale: dict[str, Any] | None, seconds: float) -> None:
     try:
         guard.touch(exist_ok=False)
     except FileExistsError:
-        with contextlib.suppress(FileNotFoundError):
-            if _now(path.parent) - guard.stat().st_mtime > seconds:  # of a process that died here
-                guard.unlink()
+        _remove_old(guard, seconds)
         return
     try:
         if read_json(path) == stale:
