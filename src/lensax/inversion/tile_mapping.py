@@ -15,7 +15,6 @@ __all__ = [
     "Samples",
     "Spread",
     "add_slice",
-    "columns_of",
     "columns_seen",
     "mapping",
     "pull_back",
@@ -23,7 +22,7 @@ __all__ = [
 ]
 
 # Spread samples that are laid on the mesh at once.
-_CHUNK = 32
+_GROUP = 32
 
 
 class Spread(NamedTuple):
@@ -53,7 +52,12 @@ class Samples(NamedTuple):
 
 
 class Columns(NamedTuple):
-    """A tile's columns: their coefficients (k,); the column of each cell of the mesh with its border, or k."""
+    """A tile's columns.
+
+    Attributes:
+        cells: their coefficients, filled up to whole chunks with `n_cells`.
+        position: the column of each cell of the mesh with its border; that of no chunk where a cell is not seen.
+    """
 
     cells: Array
     position: Array
@@ -75,97 +79,89 @@ def add_slice(array: Array, part: Array, start: Any, lead: int = 0) -> Array:
     return lax.dynamic_update_slice(array, slice_of(array, start, size, lead) + part, where)
 
 
-def columns_seen(layout: TileLayout, samples: Samples, tiles: Array) -> Array:
-    """Which coefficients each tile sees, (n_tiles, n_cells)."""
-    border = layout.degree + 1
+def columns_seen(layout: TileLayout, samples: Samples) -> tuple[Columns, Array]:
+    """The columns of a tile from the samples of its window, and how many there are."""
+    border, most = layout.degree + 1, layout.n_chunks * layout.chunk
     shape = layout.mesh[0] + 2 * border, layout.mesh[1] + 2 * border
-
-    def seen(tile: Array) -> Array:
-        start, size = layout.window_start(tile), layout.inputs(layout.output)
-        row, column = (slice_of(index, start, size) for index in (samples.row, samples.column))
-        first = jnp.zeros(shape, bool).at[row, column].set(True, mode="promise_in_bounds")
-        rows = first
-        for i in range(1, layout.degree + 1):
-            rows = rows | jnp.roll(first, i, 0)
-        both = rows
-        for i in range(1, layout.degree + 1):
-            both = both | jnp.roll(rows, i, 1)
-        return both[border:-border, border:-border].ravel()
-
-    return lax.map(seen, tiles)
-
-
-def columns_of(layout: TileLayout, seen: Array, k: int) -> Columns:
-    """Columns of the coefficients that a tile sees; cells of the border have column k, which is dropped."""
-    border = layout.degree + 1
+    first = jnp.zeros(shape, bool).at[samples.row, samples.column].set(True, mode="promise_in_bounds")
+    rows = first
+    for i in range(1, layout.degree + 1):
+        rows = rows | jnp.roll(first, i, 0)
+    both = rows
+    for i in range(1, layout.degree + 1):
+        both = both | jnp.roll(rows, i, 1)
+    seen = both[border:-border, border:-border].ravel()
     place = jnp.cumsum(seen.astype(jnp.int32))
-    cells = jnp.searchsorted(place, jnp.arange(1, k + 1, dtype=jnp.int32)).astype(jnp.int32)
-    numbers = jnp.where(seen, place - 1, k).reshape(layout.mesh)
-    return Columns(cells, jnp.pad(numbers, (border, border + SLACK), constant_values=k).ravel())
+    cells = jnp.searchsorted(place, jnp.arange(1, most + 1, dtype=jnp.int32)).astype(jnp.int32)
+    numbers = jnp.where(seen, place - 1, most).reshape(layout.mesh)
+    pads = (border, border + SLACK)
+    return Columns(cells, jnp.pad(numbers, pads, constant_values=most).ravel()), place[-1]
 
 
-def _target(layout: TileLayout, columns: Columns, row: Array, column: Array, splines: int) -> Array:
-    """Columns of `splines` x `splines` neighbours, the first of which is given."""
+def _target(layout: TileLayout, columns: Columns, chunk: Array, row: Array, column: Array, splines: int) -> Array:
+    """Columns within a chunk of `splines` x `splines` neighbours, the first of which is given; behind its last column
+    for those of other chunks."""
     n_x = layout.mesh[1] + 2 * (layout.degree + 1) + SLACK
     first = row * n_x + column
     near = jnp.stack([jnp.stack([first + (i * n_x + j) for j in range(splines)], -1) for i in range(splines)], -2)
-    return columns.position.at[near].get(mode="promise_in_bounds")
+    at = columns.position.at[near].get(mode="promise_in_bounds") - chunk * layout.chunk
+    return jnp.where((at >= 0) & (at < layout.chunk), at, layout.chunk)
 
 
-def _block_target(layout: TileLayout, part: Samples, columns: Columns) -> Array:
-    """Where each weight of the blocks lies in (k + 1, samples)."""
+def _block_target(layout: TileLayout, part: Samples, columns: Columns, chunk: Array) -> Array:
+    """Where each weight of the blocks lies in (chunk + 1, samples)."""
     rows, width = part.block_row.shape
     sample = np.arange(rows * width, dtype=np.int32).reshape(rows, width, 1, 1)
-    target = _target(layout, columns, part.block_row, part.block_column, part.weights.shape[-1])
+    target = _target(layout, columns, chunk, part.block_row, part.block_column, part.weights.shape[-1])
     return target * (rows * width) + jnp.asarray(sample)
 
 
-def _for_each_chunk(layout: TileLayout, part: Samples, columns: Columns, body: Any, carry: Any) -> Any:
+def _for_each_group(layout: TileLayout, part: Samples, columns: Columns, chunk: Array, body: Any, carry: Any) -> Any:
     """Fold `body(places in Spread, whether they count, targets, carry)` over the tile's spread samples."""
     if part.spread is None or part.number is None:
         return carry
     numbers, count = part.number.ravel(), part.spread.size
-    order = jnp.nonzero(part.spread.ravel(), size=-(-count // _CHUNK) * _CHUNK, fill_value=count)[0].astype(jnp.int32)
+    order = jnp.nonzero(part.spread.ravel(), size=-(-count // _GROUP) * _GROUP, fill_value=count)[0].astype(jnp.int32)
     row, column = (a.reshape(count, -1) for a in (part.row, part.column))
 
-    def chunk(i: Array, carry: Any) -> Any:
-        which = lax.dynamic_slice(order, [i * _CHUNK], [_CHUNK])
+    def group(i: Array, carry: Any) -> Any:
+        which = lax.dynamic_slice(order, [i * _GROUP], [_GROUP])
         sample = jnp.minimum(which, count - 1)
-        target = _target(layout, columns, row[sample], column[sample], layout.degree + 1)
+        target = _target(layout, columns, chunk, row[sample], column[sample], layout.degree + 1)
         return body(numbers[sample], which < count, target * count + sample[:, None, None, None], carry)
 
-    chunks = -(-jnp.sum(part.spread).astype(jnp.int32) // _CHUNK)
-    return lax.fori_loop(jnp.zeros((), jnp.int32), chunks, chunk, carry)
+    groups = -(-jnp.sum(part.spread).astype(jnp.int32) // _GROUP)
+    return lax.fori_loop(jnp.zeros((), jnp.int32), groups, group, carry)
 
 
-def mapping(layout: TileLayout, part: Samples, spread: Spread, columns: Columns, k: int) -> Array:
-    """The tile's part of the mapping, (k, rows, columns) of samples."""
-    rows, width = part.block_row.shape
-    flat = jnp.zeros((k + 1) * rows * width, part.weights.dtype)
-    target = _block_target(layout, part, columns)
+def mapping(layout: TileLayout, part: Samples, spread: Spread, columns: Columns, chunk: Array) -> Array:
+    """A chunk's part of the mapping, (chunk, samples)."""
+    count, dtype = part.block_row.size, part.weights.dtype
+    flat = jnp.zeros((layout.chunk + 1) * count, dtype)
+    target = _block_target(layout, part, columns, chunk)
     flat = flat.at[target.ravel()].add(part.weights.ravel(), mode="promise_in_bounds")
 
     def add(place: Array, counts: Array, target: Array, flat: Array) -> Array:
         y, x = spread.along_y[place], spread.along_x[place]
         weights = y[..., :, None] * jnp.where(counts[:, None, None], x * (1 / x.shape[1]), 0.0)[..., None, :]
-        return flat.at[target.ravel()].add(weights.ravel(), mode="promise_in_bounds")
+        return flat.at[target.ravel()].add(weights.ravel().astype(dtype), mode="promise_in_bounds")
 
-    flat = _for_each_chunk(layout, part, columns, add, flat)
-    return flat.reshape(k + 1, rows, width)[:k]
+    flat = _for_each_group(layout, part, columns, chunk, add, flat)
+    return flat.reshape(layout.chunk + 1, count)[: layout.chunk]
 
 
 def pull_back(
-    layout: TileLayout, part: Samples, spread: Spread, columns: Columns, bar: Array, along: Spread
+    layout: TileLayout, part: Samples, spread: Spread, columns: Columns, chunk: Array, bar: Array, along: Spread
 ) -> tuple[Array, Spread]:
-    """Cotangent of the blocks' weights from that of the mapping; that of the spread rays is added to `along`."""
-    flat = jnp.concatenate([bar.reshape(-1), jnp.zeros(bar[0].size, bar.dtype)])
-    weights = flat.at[_block_target(layout, part, columns)].get(mode="promise_in_bounds")
+    """Cotangent of the blocks' weights from that of a chunk's mapping; that of the spread rays is added to `along`."""
+    flat = jnp.concatenate([bar.ravel(), jnp.zeros(bar[0].size, bar.dtype)])
+    weights = flat.at[_block_target(layout, part, columns, chunk)].get(mode="promise_in_bounds")
 
     def add(place: Array, counts: Array, target: Array, along: Spread) -> Spread:
         share = jnp.where(counts, 1 / spread.along_y.shape[1], 0.0)[:, None, None, None]
-        taps = flat.at[target].get(mode="promise_in_bounds") * share
+        taps = flat.at[target].get(mode="promise_in_bounds").astype(share.dtype) * share
         y = jnp.sum(taps * spread.along_x[place][..., None, :], -1)
         x = jnp.sum(taps * spread.along_y[place][..., :, None], -2)
         return Spread(along.along_y.at[place].add(y), along.along_x.at[place].add(x))
 
-    return weights, _for_each_chunk(layout, part, columns, add, along)
+    return weights, _for_each_group(layout, part, columns, chunk, add, along)

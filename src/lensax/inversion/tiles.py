@@ -2,14 +2,13 @@
 
 With A the blurred and white mapping (pixels x coefficients) and d the white data, `F = A^T A` and `D = A^T d`. A pixel
 sees few coefficients, so that a dense A would be wasted memory. For each tile of pixels: mark the coefficients that its
-rays see, lay the taps of the tile and its margin on these columns alone, blur with a constant matrix, whiten, multiply,
-add. Tiles are sorted by their number of columns into sizes that are known when compiling; a loop of varying length does
-those of each size. Nothing overflows, as the largest size holds all coefficients.
+rays see; then, for one chunk of them after the other, lay the taps of the tile and its margin on these columns alone,
+blur and whiten with one matrix, multiply with the chunks before, add. How many chunks a tile has is counted when it
+runs: one program does every tile, whatever it sees, and nothing overflows.
 
-In reverse mode, `dA = A (dF + dF^T) + d dD^T` tile by tile in the same way; the tiles of A are kept from the way there.
+In reverse mode, `dA = A (dF + dF^T) + d dD^T` tile by tile in the same way; columns of A are kept from the way there.
 """
 
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -23,14 +22,14 @@ from lensax.instrument.convolution import pixel_weights
 from lensax.instrument.kernel import Kernel
 from lensax.inversion.blocks import merge
 from lensax.inversion.frame import Frame
-from lensax.inversion.noise import Whitener, whiten, whitening_matrix
+from lensax.inversion.noise import Whitener, whitening_matrix
 from lensax.inversion.taps import Taps
 from lensax.inversion.tile_layout import TileLayout
 from lensax.inversion.tile_mapping import (
+    Columns,
     Samples,
     Spread,
     add_slice,
-    columns_of,
     columns_seen,
     mapping,
     pull_back,
@@ -61,36 +60,22 @@ class _Pixels(NamedTuple):
 
 
 def _blur_matrix(layout: TileLayout, weights: Array) -> Array:
-    """The matrix that blurs a block of samples to `blur_rows` rows of pixels, (samples, pixels)."""
-    outputs = layout.blur_rows, layout.output[1]
-    inputs = layout.inputs(outputs)
+    """The matrix that blurs the samples of a tile, (samples, pixels)."""
+    outputs, inputs = layout.output, layout.inputs
     at = [np.arange(m)[:, None] - layout.sampling * np.arange(n)[None, :] for m, n in zip(inputs, outputs)]
     inside = [(a >= 0) & (a < k) for a, k in zip(at, layout.kernel)]
     row, column = (np.clip(a, 0, k - 1) for a, k in zip(at, layout.kernel))
     both = inside[0][:, None, :, None] & inside[1][None, :, None, :]
     matrix = jnp.where(both, weights[row[:, None, :, None], column[None, :, None, :]], 0.0)
-    return matrix.reshape(inputs[0] * inputs[1], outputs[0] * outputs[1])
+    return matrix.reshape(layout.n_samples, outputs[0] * outputs[1])
 
 
-def _observe(layout: TileLayout, mapping: Array, blur: Array, pixels: _Pixels) -> Array:
-    """Blurred and white columns (k, tile^2) from columns of samples (k, rows, columns)."""
-    if layout.single:
-        mapping, blur = mapping.astype(jnp.float32), blur.astype(jnp.float32)
-    step, count = layout.blur_rows, layout.output[0] // layout.blur_rows
-    height = layout.inputs((step, layout.output[1]))[0]
-    k = mapping.shape[0]
-    strips = [
-        (mapping[:, i * step * layout.sampling : i * step * layout.sampling + height].reshape(k, -1) @ blur).reshape(
-            k, step, layout.output[1]
-        )
-        for i in range(count)
-    ]
-    blurred = jnp.concatenate(strips, axis=1) if count > 1 else strips[0]
+def _observation_matrix(blur: Array, pixels: _Pixels) -> Array:
+    """The matrix that blurs and whitens, (samples, tile^2), in the precision of the blur."""
     if pixels.coefficients is None:
-        return whiten(blurred.astype(pixels.last.dtype), *pixels).reshape(k, -1)
-    # A pixel and its twelve predecessors: one product is faster than twelve shifted sums, above all on the way back.
-    matrix = whitening_matrix(pixels.inverse, pixels.last, pixels.coefficients).astype(blurred.dtype)
-    return (blurred.reshape(k, -1) @ matrix).astype(pixels.last.dtype)
+        return blur * (pixels.inverse * pixels.last).reshape(1, -1).astype(blur.dtype)
+    # A pixel and its twelve predecessors: one product is faster than twelve shifted sums.
+    return blur @ whitening_matrix(pixels.inverse, pixels.last, pixels.coefficients).astype(blur.dtype)
 
 
 class _Problem(NamedTuple):
@@ -105,20 +90,42 @@ class _Problem(NamedTuple):
     tiles: Array
 
 
-def _tile_samples(layout: TileLayout, samples: Samples, tile: Array) -> Samples:
-    """The samples of the window that a tile needs."""
-    start, size = layout.window_start(tile), layout.inputs(layout.output)
-    return jax.tree.map(lambda array: slice_of(array, start, size), samples)
+class _Tile(NamedTuple):
+    """What a tile needs: its first pixel, its part of the problem, and the coefficients that it sees.
+
+    Attributes:
+        corner: first row and column.
+        samples: of the window that blur into it.
+        columns: the coefficients, and the column of each.
+        chunks: how many chunks of columns there are.
+        observe: the matrix that blurs and whitens.
+        light, data: white, (tile^2, components) and (tile^2,).
+    """
+
+    corner: Array
+    samples: Samples
+    columns: Columns
+    chunks: Array
+    observe: Array
+    light: Array
+    data: Array
 
 
-def _tile_pixels(layout: TileLayout, pixels: _Pixels, tile: Array) -> _Pixels:
-    square = layout.tile, layout.tile
+def _tile(layout: TileLayout, problem: _Problem, blur: Array, number: Array) -> _Tile:
+    corner, square, pixels = problem.tiles[number], (layout.tile, layout.tile), problem.pixels
+    start = layout.window_start(corner)
+    samples = jax.tree.map(lambda array: slice_of(array, start, layout.inputs), problem.samples)
+    samples = samples._replace(weights=samples.weights.astype(blur.dtype))
     b = pixels.coefficients
-    return _Pixels(
-        slice_of(pixels.inverse, tile, layout.output),
-        slice_of(pixels.last, tile, square),
-        None if b is None else slice_of(b, tile, square, 1),
+    own = _Pixels(
+        slice_of(pixels.inverse, corner, layout.output),
+        slice_of(pixels.last, corner, square),
+        None if b is None else slice_of(b, corner, square, 1),
     )
+    columns, count = columns_seen(layout, samples)
+    light = slice_of(problem.light, corner, square, 1).reshape(problem.light.shape[0], layout.tile**2).T
+    data = slice_of(problem.data, corner, square).ravel()
+    return _Tile(corner, samples, columns, -(-count // layout.chunk), _observation_matrix(blur, own), light, data)
 
 
 def _at(array: Array, rows: Array) -> Array:
@@ -126,75 +133,58 @@ def _at(array: Array, rows: Array) -> Array:
     return array.at[rows].get(mode="fill", fill_value=0.0)
 
 
-class _Order(NamedTuple):
-    """In which order the tiles are done.
-
-    Attributes:
-        seen: which coefficients each tile sees, (n_tiles, n_cells).
-        tiles: their numbers, those with few columns first.
-        stops: how many of them each size and all below it can hold.
-    """
-
-    seen: Array
-    tiles: Array
-    stops: Array
+def _cells(layout: TileLayout, tile: _Tile, chunk: Array) -> Array:
+    """The coefficients of a chunk, `n_cells` where there is none."""
+    return lax.dynamic_slice_in_dim(tile.columns.cells, chunk * layout.chunk, layout.chunk)
 
 
-def _order(layout: TileLayout, problem: _Problem) -> _Order:
-    seen = columns_seen(layout, problem.samples, problem.tiles)
-    counts, sizes = jnp.sum(seen, axis=1), jnp.asarray(layout.sizes)
-    stops = jnp.sum(counts[None, :] <= sizes[:, None], axis=1)
-    return _Order(seen, jnp.argsort(counts), stops.astype(jnp.int32))
+def _white(layout: TileLayout, problem: _Problem, tile: _Tile, chunk: Array) -> Array:
+    """The blurred and white columns of a chunk, (chunk, tile^2)."""
+    laid = mapping(layout, tile.samples, problem.spread, tile.columns, chunk)
+    return (laid.reshape(layout.chunk, layout.n_samples) @ tile.observe).astype(problem.data.dtype)
 
 
-def _for_each_size(layout: TileLayout, order: _Order, body: Callable[[int, Any, Any, Any], Any], carry: Any) -> Any:
-    """Fold `body(k, tile, place, carry)` over all tiles, k being the smallest size that holds the tile's columns.
-
-    Their place among the columns of all tiles counts k for each.
-    """
-    start = place = jnp.zeros((), jnp.int32)
-    for k, stop in zip(layout.sizes, order.stops):
-
-        def one(i: Array, state: tuple[Array, Any], k: int = k) -> tuple[Array, Any]:
-            return state[0] + k, body(k, order.tiles[i], *state)
-
-        place, carry = lax.fori_loop(start, stop, one, (place, carry))
-        start = stop
-    return carry
+def _for_each(count: Any, body: Any, carry: Any) -> Any:
+    return lax.fori_loop(jnp.zeros((), jnp.int32), jnp.asarray(count, jnp.int32), body, carry)
 
 
-def _white(layout: TileLayout, problem: _Problem, part: Samples, columns: Any, blur: Array, tile: Array) -> Array:
-    """The blurred and white columns of a tile, (k, tile^2)."""
-    laid = mapping(layout, part, problem.spread, columns, columns.cells.size)
-    return _observe(layout, laid, blur, _tile_pixels(layout, problem.pixels, tile))
+def _blur(layout: TileLayout, problem: _Problem) -> Array:
+    blur = _blur_matrix(layout, problem.weights)
+    return blur.astype(jnp.float32) if layout.single else blur
 
 
 def _assemble(layout: TileLayout, problem: _Problem, keep: bool = False) -> tuple[NormalEquations, Array]:
     """F and D; and the white columns of all tiles, as far as there is room for them, or none of them."""
     light, data = problem.light, problem.data
-    blur, order = _blur_matrix(layout, problem.weights), _order(layout, problem)
-    n, g = layout.n_cells, light.shape[0]
-    square = layout.tile, layout.tile
-    room = layout.kept_columns(len(problem.tiles)) if keep else 0
+    blur, n, g, size = _blur(layout, problem), layout.n_cells, light.shape[0], layout.chunk
+    room = layout.kept_chunks(len(problem.tiles)) if keep else 0
 
-    def add(k: int, index: Array, place: Array, carry: tuple[Array, ...]) -> tuple[Array, ...]:
-        source, cross, vector, kept = carry
-        tile = problem.tiles[index]
-        columns = columns_of(layout, order.seen[index], k)
-        white = _white(layout, problem, _tile_samples(layout, problem.samples, tile), columns, blur, tile)
-        cells = columns.cells
-        source = source.at[cells[:, None], cells[None, :]].add(white @ white.T, mode="drop")
-        cross = cross.at[cells].add(white @ slice_of(light, tile, square, 1).reshape(g, layout.tile**2).T, mode="drop")
-        vector = vector.at[cells].add(white @ slice_of(data, tile, square).ravel(), mode="drop")
-        if keep:  # what there is no room for is written behind the rest, again and again
-            at = jnp.where(place + k <= room, place, room)
-            kept = lax.dynamic_update_slice(kept, white, [at, jnp.zeros((), at.dtype)])
-        return source, cross, vector, kept
+    def add_tile(number: Array, carry: Any) -> Any:
+        tile = _tile(layout, problem, blur, number)
 
-    shapes = (n, n), (n, g), (n,), (room + n if keep else 0, layout.tile**2)
-    source, cross, vector, kept = _for_each_size(layout, order, add, tuple(jnp.zeros(s, data.dtype) for s in shapes))
+        def add_chunk(j: Array, carry: Any) -> Any:
+            place, source, cross, vector, seen, kept = carry
+            white, cells = _white(layout, problem, tile, j), _cells(layout, tile, j)
+            seen = seen.at[j].set(white)
+
+            def add_pair(i: Array, source: Array) -> Array:
+                both = white @ seen[i].T * jnp.where(i == j, 0.5, 1.0)
+                return source.at[cells[:, None], _cells(layout, tile, i)[None, :]].add(both, mode="drop")
+
+            source = _for_each(j + 1, add_pair, source)
+            cross = cross.at[cells].add(white @ tile.light, mode="drop")
+            vector = vector.at[cells].add(white @ tile.data, mode="drop")
+            if keep:  # what there is no room for is written behind the rest, again and again
+                kept = kept.at[jnp.minimum(place, room)].set(white)
+            return place + 1, source, cross, vector, seen, kept
+
+        return _for_each(tile.chunks, add_chunk, carry)
+
+    shapes = (n, n), (n, g), (n,), (layout.n_chunks, size, layout.tile**2), (room + keep, size, layout.tile**2)
+    begin = jnp.zeros((), jnp.int32), *(jnp.zeros(shape, data.dtype) for shape in shapes)
+    _, source, cross, vector, _, kept = _for_each(len(problem.tiles), add_tile, begin)
     flat = light.reshape(g, data.size)
-    curvature = jnp.block([[source, cross], [cross.T, flat @ flat.T]])
+    curvature = jnp.block([[source + source.T, cross], [cross.T, flat @ flat.T]])
     return NormalEquations(curvature, jnp.concatenate([vector, flat @ data.ravel()])), kept
 
 
@@ -203,43 +193,48 @@ def _pull_back(
 ) -> tuple[Array, Spread, Array, Array]:
     """Cotangents of the blocks' weights, the spread rays, light and data from those of F and D."""
     light, data = problem.light, problem.data
-    blur, order = _blur_matrix(layout, problem.weights), _order(layout, problem)
-    n, g = layout.n_cells, light.shape[0]
-    square, room = (layout.tile, layout.tile), layout.kept_columns(len(problem.tiles))
+    blur, n, g = _blur(layout, problem), layout.n_cells, light.shape[0]
+    square, room = (layout.tile, layout.tile), layout.kept_chunks(len(problem.tiles))
     both = curvature + curvature.T
     source, cross = both[:n, :n], both[:n, n:]
 
-    def add(k: int, index: Array, place: Array, carry: Any) -> Any:
-        weights_bar, spread_bar, light_bar, data_bar = carry
-        tile = problem.tiles[index]
-        part = _tile_samples(layout, problem.samples, tile)
-        columns = columns_of(layout, order.seen[index], k)
-        pixels = _tile_pixels(layout, problem.pixels, tile)
-        shape = k, *layout.inputs(layout.output)
-        transpose = jax.linear_transpose(
-            lambda m: _observe(layout, m, blur, pixels), jax.ShapeDtypeStruct(shape, data.dtype)
-        )
-        white = lax.cond(
-            place + k <= room,
-            lambda: lax.dynamic_slice(kept, [place, jnp.zeros((), place.dtype)], (k, layout.tile**2)),
-            lambda: _white(layout, problem, part, columns, blur, tile),
-        )
-        cells = columns.cells
-        of_cross, of_vector = _at(cross, cells), _at(vector, cells)
-        of_source = _at(_at(source, cells).T, cells).T
-        light_tile, data_tile = (
-            slice_of(light, tile, square, 1).reshape(g, layout.tile**2),
-            slice_of(data, tile, square).ravel(),
-        )
-        bar = of_source @ white + of_cross @ light_tile + of_vector[:, None] * data_tile[None, :]
-        weights, spread_bar = pull_back(layout, part, problem.spread, columns, transpose(bar)[0], spread_bar)
-        weights_bar = add_slice(weights_bar, weights, layout.window_start(tile))
-        light_bar = add_slice(light_bar, (of_cross.T @ white).reshape(g, *square), tile, 1)
-        data_bar = add_slice(data_bar, (of_vector @ white).reshape(square), tile)
-        return weights_bar, spread_bar, light_bar, data_bar
+    def add_tile(number: Array, carry: Any) -> Any:
+        place, *bars = carry
+        tile = _tile(layout, problem, blur, number)
+
+        def look_up(j: Array, whites: Array) -> Array:
+            white = lax.cond(place + j < room, lambda: kept[place + j], lambda: _white(layout, problem, tile, j))
+            return whites.at[j].set(white)
+
+        shape = layout.n_chunks, layout.chunk, layout.tile**2
+        whites = _for_each(tile.chunks, look_up, jnp.zeros(shape, data.dtype))
+
+        def add_chunk(j: Array, carry: Any) -> Any:
+            weights_bar, spread_bar, light_bar, data_bar = carry
+            cells, white = _cells(layout, tile, j), whites[j]
+            of_cross, of_vector = _at(cross, cells), _at(vector, cells)
+
+            def add_pair(i: Array, bar: Array) -> Array:
+                pair = source.at[cells[:, None], _cells(layout, tile, i)[None, :]]
+                return bar + pair.get(mode="fill", fill_value=0.0) @ whites[i]
+
+            bar = of_cross @ tile.light.T + of_vector[:, None] * tile.data[None, :]
+            bar = _for_each(tile.chunks, add_pair, bar)
+            laid_bar = bar.astype(blur.dtype) @ tile.observe.T
+            weights, spread_bar = pull_back(layout, tile.samples, problem.spread, tile.columns, j, laid_bar, spread_bar)
+            return weights_bar + weights, spread_bar, light_bar + white.T @ of_cross, data_bar + of_vector @ white
+
+        weights_bar, spread_bar, light_bar, data_bar = bars
+        begin = tuple(jnp.zeros_like(a) for a in (tile.samples.weights, tile.light, tile.data))
+        weights, spread_bar, of_light, of_data = _for_each(tile.chunks, add_chunk, (begin[0], spread_bar, *begin[1:]))
+        weights_bar = add_slice(weights_bar, weights.astype(weights_bar.dtype), layout.window_start(tile.corner))
+        light_bar = add_slice(light_bar, of_light.T.reshape(g, *square), tile.corner, 1)
+        data_bar = add_slice(data_bar, of_data.reshape(square), tile.corner)
+        return place + tile.chunks, weights_bar, spread_bar, light_bar, data_bar
 
     zeros = jax.tree.map(jnp.zeros_like, (problem.samples.weights, problem.spread, light, data))
-    weights_bar, spread_bar, light_bar, data_bar = _for_each_size(layout, order, add, zeros)
+    begin = jnp.zeros((), jnp.int32), *zeros
+    _, weights_bar, spread_bar, light_bar, data_bar = _for_each(len(problem.tiles), add_tile, begin)
     flat = light.reshape(g, data.size)
     light_bar = light_bar + (both[n:, n:] @ flat + vector[n:, None] * data.ravel()[None, :]).reshape(light.shape)
     return weights_bar, spread_bar, light_bar, data_bar + (vector[n:] @ flat).reshape(data.shape)
