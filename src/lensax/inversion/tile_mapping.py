@@ -1,4 +1,8 @@
-"""What a tile sees of a source: its columns, the weights of its rays laid on them, and the same backwards."""
+"""What a tile sees of a source: its columns, the light of a chunk of them in the tile's pixels, and the same backwards.
+
+A chunk of columns is seen by few of the samples that blur into a tile, about a seventh. Those are gathered, some at
+once: their weights are laid on the chunk's columns, and multiplied with the rows of the matrix that blurs and whitens.
+"""
 
 from typing import Any, NamedTuple
 
@@ -16,13 +20,13 @@ __all__ = [
     "Spread",
     "add_slice",
     "columns_seen",
-    "mapping",
     "pull_back",
     "slice_of",
+    "white_columns",
 ]
 
-# Spread samples that are laid on the mesh at once.
-_GROUP = 32
+# Samples that are laid on the mesh at once, and those of them that are spread.
+_GROUP, _SPREAD_GROUP = 256, 32
 
 
 class Spread(NamedTuple):
@@ -56,11 +60,18 @@ class Columns(NamedTuple):
 
     Attributes:
         cells: their coefficients, filled up to whole chunks with `n_cells`.
-        position: the column of each cell of the mesh with its border; that of no chunk where a cell is not seen.
+        of_block: the column of each weight of the tile's blocks, (samples, splines, splines); that of no chunk where
+            there is none, or where the sample is spread.
+        of_cell: the column of each cell of the mesh with its border; that of no chunk where it is not seen.
+        spread: the spread samples, filled up to whole groups with the number of samples; None where each has one ray.
+        n_spread: how many there are.
     """
 
     cells: Array
-    position: Array
+    of_block: Array
+    of_cell: Array
+    spread: Array | None
+    n_spread: Array
 
 
 def slice_of(array: Array, start: Any, size: tuple[int, int], lead: int = 0) -> Array:
@@ -94,74 +105,146 @@ def columns_seen(layout: TileLayout, samples: Samples) -> tuple[Columns, Array]:
     place = jnp.cumsum(seen.astype(jnp.int32))
     cells = jnp.searchsorted(place, jnp.arange(1, most + 1, dtype=jnp.int32)).astype(jnp.int32)
     numbers = jnp.where(seen, place - 1, most).reshape(layout.mesh)
-    pads = (border, border + SLACK)
-    return Columns(cells, jnp.pad(numbers, pads, constant_values=most).ravel()), place[-1]
+    of_cell = jnp.pad(numbers, (border, border + SLACK), constant_values=most).ravel()
+    of_block = _near(layout, of_cell, samples.block_row, samples.block_column, samples.weights.shape[-1])
+    of_block = of_block.reshape(layout.n_samples, *of_block.shape[2:])
+    if samples.spread is None:
+        return Columns(cells, of_block, of_cell, None, jnp.zeros((), jnp.int32)), place[-1]
+    spread = samples.spread.ravel()
+    of_block = jnp.where(spread[:, None, None], most, of_block)
+    order, n_spread = _marked(spread, _SPREAD_GROUP)
+    return Columns(cells, of_block, of_cell, order, n_spread), place[-1]
 
 
-def _target(layout: TileLayout, columns: Columns, chunk: Array, row: Array, column: Array, splines: int) -> Array:
-    """Columns within a chunk of `splines` x `splines` neighbours, the first of which is given; behind its last column
-    for those of other chunks."""
+def _near(layout: TileLayout, of_cell: Array, row: Array, column: Array, splines: int) -> Array:
+    """Columns of `splines` x `splines` neighbours, the first of which is given."""
     n_x = layout.mesh[1] + 2 * (layout.degree + 1) + SLACK
     first = row * n_x + column
     near = jnp.stack([jnp.stack([first + (i * n_x + j) for j in range(splines)], -1) for i in range(splines)], -2)
-    at = columns.position.at[near].get(mode="promise_in_bounds") - chunk * layout.chunk
+    return of_cell.at[near].get(mode="promise_in_bounds")
+
+
+def _marked(marks: Array, group: int) -> tuple[Array, Array]:
+    """Where the marks are, filled up to whole groups with the number of places, and how many there are."""
+    place, room = jnp.cumsum(marks.astype(jnp.int32)), -(-marks.size // group) * group
+    where = jnp.searchsorted(place, jnp.arange(1, room + 1, dtype=jnp.int32)).astype(jnp.int32)
+    return where, place[-1]
+
+
+def _for_each_group(order: Array, count: Array, group: int, body: Any, carry: Any) -> Any:
+    """Fold `body(samples of a group, carry)`."""
+
+    def one(i: Array, carry: Any) -> Any:
+        return body(lax.dynamic_slice_in_dim(order, i * group, group), carry)
+
+    return lax.fori_loop(jnp.zeros((), jnp.int32), -(-count // group), one, carry)
+
+
+def _within(layout: TileLayout, columns: Array, chunk: Array) -> Array:
+    """Columns counted within a chunk; one behind its last for those of other chunks."""
+    at = columns - chunk * layout.chunk
     return jnp.where((at >= 0) & (at < layout.chunk), at, layout.chunk)
 
 
-def _block_target(layout: TileLayout, part: Samples, columns: Columns, chunk: Array) -> Array:
-    """Where each weight of the blocks lies in (chunk + 1, samples)."""
-    rows, width = part.block_row.shape
-    sample = np.arange(rows * width, dtype=np.int32).reshape(rows, width, 1, 1)
-    target = _target(layout, columns, chunk, part.block_row, part.block_column, part.weights.shape[-1])
-    return target * (rows * width) + jnp.asarray(sample)
+def _targets(columns: Array) -> Array:
+    """Where weights (samples, ...) of given columns lie in (chunk + 1, samples)."""
+    count = columns.shape[0]
+    sample = np.arange(count, dtype=np.int32).reshape(count, *[1] * (columns.ndim - 1))
+    return columns * count + jnp.asarray(sample)
 
 
-def _for_each_group(layout: TileLayout, part: Samples, columns: Columns, chunk: Array, body: Any, carry: Any) -> Any:
-    """Fold `body(places in Spread, whether they count, targets, carry)` over the tile's spread samples."""
-    if part.spread is None or part.number is None:
-        return carry
-    numbers, count = part.number.ravel(), part.spread.size
-    order = jnp.nonzero(part.spread.ravel(), size=-(-count // _GROUP) * _GROUP, fill_value=count)[0].astype(jnp.int32)
-    row, column = (a.reshape(count, -1) for a in (part.row, part.column))
-
-    def group(i: Array, carry: Any) -> Any:
-        which = lax.dynamic_slice(order, [i * _GROUP], [_GROUP])
-        sample = jnp.minimum(which, count - 1)
-        target = _target(layout, columns, chunk, row[sample], column[sample], layout.degree + 1)
-        return body(numbers[sample], which < count, target * count + sample[:, None, None, None], carry)
-
-    groups = -(-jnp.sum(part.spread).astype(jnp.int32) // _GROUP)
-    return lax.fori_loop(jnp.zeros((), jnp.int32), groups, group, carry)
+def _seeing(layout: TileLayout, columns: Columns, chunk: Array) -> tuple[Array, Array]:
+    """The samples that see a chunk but are not spread (see `_marked`)."""
+    return _marked(jnp.any(_within(layout, columns.of_block, chunk) < layout.chunk, (1, 2)), _GROUP)
 
 
-def mapping(layout: TileLayout, part: Samples, spread: Spread, columns: Columns, chunk: Array) -> Array:
-    """A chunk's part of the mapping, (chunk, samples)."""
-    count, dtype = part.block_row.size, part.weights.dtype
-    flat = jnp.zeros((layout.chunk + 1) * count, dtype)
-    target = _block_target(layout, part, columns, chunk)
-    flat = flat.at[target.ravel()].add(part.weights.ravel(), mode="promise_in_bounds")
+def _of_group(layout: TileLayout, columns: Columns, chunk: Array, group: Array) -> Array:
+    """Where the weights of a group of samples lie in (chunk + 1, samples of the group)."""
+    none = layout.n_chunks * layout.chunk
+    return _targets(_within(layout, columns.of_block.at[group].get(mode="fill", fill_value=none), chunk))
 
-    def add(place: Array, counts: Array, target: Array, flat: Array) -> Array:
-        y, x = spread.along_y[place], spread.along_x[place]
-        weights = y[..., :, None] * jnp.where(counts[:, None, None], x * (1 / x.shape[1]), 0.0)[..., None, :]
-        return flat.at[target.ravel()].add(weights.ravel().astype(dtype), mode="promise_in_bounds")
 
-    flat = _for_each_group(layout, part, columns, chunk, add, flat)
+def _of_spread(layout: TileLayout, part: Samples, columns: Columns, chunk: Array, group: Array) -> tuple[Array, Array]:
+    """The same for spread samples ray by ray, and the places of these in `Spread`, beyond its end for none."""
+    assert part.number is not None
+    inside, sample = group < layout.n_samples, jnp.minimum(group, layout.n_samples - 1)
+    row, column = (a.reshape(layout.n_samples, -1)[sample] for a in (part.row, part.column))
+    near = _near(layout, columns.of_cell, row, column, layout.degree + 1)
+    place = jnp.where(inside, part.number.ravel()[sample], np.iinfo(np.int32).max)
+    return _targets(_within(layout, near, chunk)), place
+
+
+def _laid(layout: TileLayout, target: Array, weights: Array) -> Array:
+    """Weights of samples on the columns of a chunk, (chunk, samples)."""
+    count = target.shape[0]
+    flat = jnp.zeros((layout.chunk + 1) * count, weights.dtype)
+    flat = flat.at[target.ravel()].add(weights.ravel(), mode="promise_in_bounds")
     return flat.reshape(layout.chunk + 1, count)[: layout.chunk]
 
 
+def _looked_up(bar: Array, target: Array) -> Array:
+    """The transpose of `_laid`."""
+    flat = jnp.concatenate([bar, jnp.zeros((1, bar.shape[1]), bar.dtype)]).ravel()
+    return flat.at[target].get(mode="promise_in_bounds")
+
+
+def _rows(array: Array, which: Array) -> Array:
+    return array.at[which].get(mode="fill", fill_value=0.0)
+
+
+def white_columns(
+    layout: TileLayout, part: Samples, spread: Spread, columns: Columns, chunk: Array, observe: Array
+) -> Array:
+    """The columns of a chunk as the pixels of the tile see them, (chunk, tile^2)."""
+    dtype = observe.dtype
+    weights = part.weights.reshape(columns.of_block.shape)
+
+    def add(group: Array, white: Array) -> Array:
+        target = _of_group(layout, columns, chunk, group)
+        return white + _laid(layout, target, _rows(weights, group).astype(dtype)) @ _rows(observe, group)
+
+    def add_spread(group: Array, white: Array) -> Array:
+        target, place = _of_spread(layout, part, columns, chunk, group)
+        y, x = _rows(spread.along_y, place), _rows(spread.along_x, place)
+        each = y[..., :, None] * (x * (1 / x.shape[1]))[..., None, :]
+        return white + _laid(layout, target, each.astype(dtype)) @ _rows(observe, group)
+
+    white = jnp.zeros((layout.chunk, observe.shape[1]), dtype)
+    white = _for_each_group(*_seeing(layout, columns, chunk), _GROUP, add, white)
+    if columns.spread is None:
+        return white
+    return _for_each_group(columns.spread, columns.n_spread, _SPREAD_GROUP, add_spread, white)
+
+
 def pull_back(
-    layout: TileLayout, part: Samples, spread: Spread, columns: Columns, chunk: Array, bar: Array, along: Spread
+    layout: TileLayout,
+    part: Samples,
+    spread: Spread,
+    columns: Columns,
+    chunk: Array,
+    observe: Array,
+    bar: Array,
+    bars: tuple[Array, Spread],
 ) -> tuple[Array, Spread]:
-    """Cotangent of the blocks' weights from that of a chunk's mapping; that of the spread rays is added to `along`."""
-    flat = jnp.concatenate([bar.ravel(), jnp.zeros(bar[0].size, bar.dtype)])
-    weights = flat.at[_block_target(layout, part, columns, chunk)].get(mode="promise_in_bounds")
+    """Adds to cotangents of the blocks' weights, (samples, splines, splines), and of the spread rays what follows from
+    that of `white_columns`."""
+    bar = bar.astype(observe.dtype)
 
-    def add(place: Array, counts: Array, target: Array, along: Spread) -> Spread:
-        share = jnp.where(counts, 1 / spread.along_y.shape[1], 0.0)[:, None, None, None]
-        taps = flat.at[target].get(mode="promise_in_bounds").astype(share.dtype) * share
-        y = jnp.sum(taps * spread.along_x[place][..., None, :], -1)
-        x = jnp.sum(taps * spread.along_y[place][..., :, None], -2)
-        return Spread(along.along_y.at[place].add(y), along.along_x.at[place].add(x))
+    def add(group: Array, weights: Array) -> Array:
+        laid_bar = bar @ _rows(observe, group).T
+        more = _looked_up(laid_bar, _of_group(layout, columns, chunk, group))
+        return weights.at[group].add(more.astype(weights.dtype), mode="drop")
 
-    return weights, _for_each_group(layout, part, columns, chunk, add, along)
+    def add_spread(group: Array, along: Spread) -> Spread:
+        target, place = _of_spread(layout, part, columns, chunk, group)
+        taps = _looked_up(bar @ _rows(observe, group).T, target).astype(along.along_y.dtype) / along.along_y.shape[1]
+        y = jnp.sum(taps * _rows(spread.along_x, place)[..., None, :], -1)
+        x = jnp.sum(taps * _rows(spread.along_y, place)[..., :, None], -2)
+        add = (a.at[place].add(more, mode="drop") for a, more in ((along.along_y, y), (along.along_x, x)))
+        return Spread(*add)
+
+    weights, along = bars
+    weights = _for_each_group(*_seeing(layout, columns, chunk), _GROUP, add, weights)
+    if columns.spread is None:
+        return weights, along
+    return weights, _for_each_group(columns.spread, columns.n_spread, _SPREAD_GROUP, add_spread, along)

@@ -31,9 +31,9 @@ from lensax.inversion.tile_mapping import (
     Spread,
     add_slice,
     columns_seen,
-    mapping,
     pull_back,
     slice_of,
+    white_columns,
 )
 
 __all__ = ["NormalEquations", "normal_equations"]
@@ -115,7 +115,6 @@ def _tile(layout: TileLayout, problem: _Problem, blur: Array, number: Array) -> 
     corner, square, pixels = problem.tiles[number], (layout.tile, layout.tile), problem.pixels
     start = layout.window_start(corner)
     samples = jax.tree.map(lambda array: slice_of(array, start, layout.inputs), problem.samples)
-    samples = samples._replace(weights=samples.weights.astype(blur.dtype))
     b = pixels.coefficients
     own = _Pixels(
         slice_of(pixels.inverse, corner, layout.output),
@@ -140,8 +139,8 @@ def _cells(layout: TileLayout, tile: _Tile, chunk: Array) -> Array:
 
 def _white(layout: TileLayout, problem: _Problem, tile: _Tile, chunk: Array) -> Array:
     """The blurred and white columns of a chunk, (chunk, tile^2)."""
-    laid = mapping(layout, tile.samples, problem.spread, tile.columns, chunk)
-    return (laid.reshape(layout.chunk, layout.n_samples) @ tile.observe).astype(problem.data.dtype)
+    white = white_columns(layout, tile.samples, problem.spread, tile.columns, chunk, tile.observe)
+    return white.astype(problem.data.dtype)
 
 
 def _for_each(count: Any, body: Any, carry: Any) -> Any:
@@ -220,14 +219,16 @@ def _pull_back(
 
             bar = of_cross @ tile.light.T + of_vector[:, None] * tile.data[None, :]
             bar = _for_each(tile.chunks, add_pair, bar)
-            laid_bar = bar.astype(blur.dtype) @ tile.observe.T
-            weights, spread_bar = pull_back(layout, tile.samples, problem.spread, tile.columns, j, laid_bar, spread_bar)
-            return weights_bar + weights, spread_bar, light_bar + white.T @ of_cross, data_bar + of_vector @ white
+            known = layout, tile.samples, problem.spread, tile.columns, j, tile.observe
+            weights_bar, spread_bar = pull_back(*known, bar, (weights_bar, spread_bar))
+            return weights_bar, spread_bar, light_bar + white.T @ of_cross, data_bar + of_vector @ white
 
         weights_bar, spread_bar, light_bar, data_bar = bars
-        begin = tuple(jnp.zeros_like(a) for a in (tile.samples.weights, tile.light, tile.data))
+        shapes = tile.columns.of_block.shape, tile.light.shape, tile.data.shape
+        begin = tuple(jnp.zeros(shape, data.dtype) for shape in shapes)
         weights, spread_bar, of_light, of_data = _for_each(tile.chunks, add_chunk, (begin[0], spread_bar, *begin[1:]))
-        weights_bar = add_slice(weights_bar, weights.astype(weights_bar.dtype), layout.window_start(tile.corner))
+        weights = weights.reshape(tile.samples.weights.shape)
+        weights_bar = add_slice(weights_bar, weights, layout.window_start(tile.corner))
         light_bar = add_slice(light_bar, of_light.T.reshape(g, *square), tile.corner, 1)
         data_bar = add_slice(data_bar, of_data.reshape(square), tile.corner)
         return place + tile.chunks, weights_bar, spread_bar, light_bar, data_bar
