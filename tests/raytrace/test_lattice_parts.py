@@ -74,11 +74,14 @@ def test_list_of_pairs_is_that_of_the_marks(width):
     np.testing.assert_array_equal(pairs.per_tile(96), marks.sum((0, 1)))
     for index in range(4):
         block, halo, tile = np.nonzero(marks & (plane == index)[:, None, None])
-        assert int(pairs.counts[index]) == len(tile)
-        blocks = [look_up(pairs, jnp.int32(index), jnp.int32(b), width) for b in range(len(tile) // width + 2)]
-        used, halos, tiles = (np.concatenate([getattr(b, name) for b in blocks]) for name in ("used", "halo", "tile"))
+        first, end = pairs.of_plane(jnp.int32(index))
+        assert int(end - first) == len(tile)
+        blocks = [look_up(pairs, first + b * width, end, width) for b in range(len(tile) // width + 2)]
+        names = "used", "halo", "tile", "plane"
+        used, halos, tiles, planes = (np.concatenate([getattr(b, name) for b in blocks]) for name in names)
         assert used[: len(tile)].all()
         assert not used[len(tile) :].any()
+        assert (planes[used] == index).all()
         assert sorted(zip(halos[used], tiles[used])) == sorted(zip(6 * block + halo, tile))
 
 

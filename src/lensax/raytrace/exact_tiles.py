@@ -23,8 +23,8 @@ __all__ = ["ExactTiles", "PackedHalos", "trace_tiles"]
 
 # A tile is traced exactly if its rays end so many times further apart than they start.
 _SPREAD = 2.5
-# Tiles that are traced, or skipped, together: two, and twice as many of few rays.
-_FEW_RAYS = 256
+# Tiles are traced, or skipped, together, so many that they have about this number of rays.
+_RAYS_TOGETHER = 1024
 
 
 class PackedHalos(NamedTuple):
@@ -83,7 +83,7 @@ def trace_tiles(scene: "Scene", halos: PackedHalos, exact: ExactTiles, start: Ra
         x and y in the source plane and in the lens plane, each (exact, rays), arcsec.
     """
     count, n_rays = start.x.shape
-    together = 4 if n_rays < _FEW_RAYS else 2
+    together = min(max(1, _RAYS_TOGETHER // n_rays), count)
     groups = -(-count // together)
 
     def grouped(leaf: Array) -> Array:

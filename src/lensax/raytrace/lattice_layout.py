@@ -54,11 +54,6 @@ class Layout:
     pair_width: int
     skip_empty: bool
 
-    @property
-    def pair_blocks(self) -> int:
-        """Blocks of pairs on each plane."""
-        return self.capacity // self.pair_width
-
 
 def automatic_layout(lattice: "Lattice", grid: "Grid", n_planes: int, n_slots: int, room: int) -> Layout:
     """What the user did not choose, from the tolerance, the grid and the catalogue's slots, on a plane and together."""

@@ -1,4 +1,4 @@
-"""The pairs of a plane, block by block: which halos they are, and what these do at some points of the pairs' tiles."""
+"""Pairs, block by block: which halos they are, and what these do at some points of the pairs' tiles."""
 
 from collections.abc import Callable
 from typing import TypeVar
@@ -68,25 +68,36 @@ class HaloRows(eqx.Module):
 def over_blocks(
     layout: Layout,
     pairs: Pairs,
-    plane: Int[Array, ""],
+    first: Int[Array, ""],
+    end: Int[Array, ""],
+    room: int,
+    width: int,
     function: Callable[[State, PairBlock], State],
     state: State,
 ) -> State:
-    """`state = function(state, block)` for the blocks of a plane's pairs; empty ones are skipped if the layout says so.
+    """`state = function(state, block)` for all blocks of some pairs; empty ones are skipped if the layout says so.
 
     Reverse mode keeps the state at every block and computes the rest again.
+
+    Args:
+        layout: the lattice.
+        pairs: all pairs.
+        first, end: numbers of those that are meant.
+        room: how many they can be.
+        width: pairs in a block.
+        function: what is done with a block.
+        state: what it is done to.
     """
-    width = layout.pair_width
-    together = min(_SKIPPED_TOGETHER, layout.pair_blocks)
+    blocks = -(-room // width)
+    together = min(_SKIPPED_TOGETHER, blocks)
 
     def where_filled(index: Array, size: int, function: Callable[[State, Array], State], state: State) -> State:
         if not layout.skip_empty:
             return function(state, index)
-        filled = index * size < pairs.counts[plane]
-        return lax.cond(filled, function, lambda state, _: state, state, index)
+        return lax.cond(first + index * size < end, function, lambda state, _: state, state, index)
 
     def block(state: State, index: Array) -> tuple[State, None]:
-        found = lambda state, index: function(state, pairs.block(plane, index, width))  # noqa: E731
+        found = lambda state, index: function(state, pairs.block(first + index * width, end, width))  # noqa: E731
         return where_filled(index, width, found, state), None
 
     def several(state: State, group: Array) -> tuple[State, None]:
@@ -96,5 +107,5 @@ def over_blocks(
 
         return where_filled(group, width * together, each, state), None
 
-    groups = jnp.arange(-(-layout.pair_blocks // together), dtype=jnp.int32)
+    groups = jnp.arange(-(-blocks // together), dtype=jnp.int32)
     return lax.scan(jax.checkpoint(several), state, groups)[0]

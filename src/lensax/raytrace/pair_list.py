@@ -12,16 +12,18 @@ __all__ = ["PairBlock", "Pairs"]
 
 
 class PairBlock(eqx.Module):
-    """A few (tile, halo) pairs of one plane; unused slots come last.
+    """A few (tile, halo) pairs; unused slots come last.
 
     Attributes:
         tile: index of the tile, (width,).
         halo: row of the halo among the packed ones.
+        plane: of the halo.
         used: whether the slot holds a pair.
     """
 
     tile: Int[Array, " width"]
     halo: Int[Array, " width"]
+    plane: Int[Array, " width"]
     used: Bool[Array, " width"]
 
 
@@ -58,10 +60,9 @@ class Pairs(eqx.Module):
         first = jnp.concatenate([jnp.zeros(1, jnp.int32), running])[first_block * per_block]
         return cls(words.reshape(-1), running, first, words.shape[2])
 
-    @property
-    def counts(self) -> Int[Array, " planes"]:
-        """Pairs on each plane."""
-        return jnp.diff(self.first)
+    def of_plane(self, plane: Int[Array, ""]) -> tuple[Int[Array, ""], Int[Array, ""]]:
+        """Number of a plane's first pair, and of the first pair after it."""
+        return self.first[plane], self.first[plane + 1]
 
     def per_tile(self, n_tiles: int) -> Int[Array, " tiles"]:
         """Pairs in each tile, all planes."""
@@ -69,17 +70,18 @@ class Pairs(eqx.Module):
         bits = [jnp.sum((words >> np.uint32(bit)) & np.uint32(1), axis=0, dtype=jnp.uint32) for bit in range(WORD)]
         return jnp.concatenate(bits).astype(jnp.int32)[:n_tiles]
 
-    def block(self, plane: Int[Array, ""], index: Int[Array, ""], width: int) -> PairBlock:
-        """The pairs `index * width` to `(index + 1) * width` of a plane: prefix sum and binary search, no sort."""
-        rank = self.first[plane] + index * width + jnp.arange(width, dtype=jnp.int32)
-        used = rank < self.first[plane + 1]
+    def block(self, first: Int[Array, ""], end: Int[Array, ""], width: int) -> PairBlock:
+        """Up to `width` pairs from number `first` to before number `end`: prefix sum and binary search, no sort."""
+        rank = first + jnp.arange(width, dtype=jnp.int32)
+        used = rank < end
         at = jnp.minimum(
             jnp.searchsorted(self.running, rank + 1, method="scan_unrolled").astype(jnp.int32), self.running.size - 1
         )
         word = self.words[at]
         within = jnp.where(used, rank - (self.running[at] - lax.population_count(word).astype(jnp.int32)), 0)
         tile = _nth_bit(word, within) * self.n_words + at % self.n_words
-        return PairBlock(jnp.where(used, tile, 0), jnp.where(used, at // self.n_words, 0), used)
+        plane = jnp.sum(rank[:, None] >= self.first[None, 1:-1], axis=1, dtype=jnp.int32)
+        return PairBlock(jnp.where(used, tile, 0), jnp.where(used, at // self.n_words, 0), plane, used)
 
 
 def _nth_bit(word: Array, n: Int[Array, "*shape"]) -> Int[Array, "*shape"]:

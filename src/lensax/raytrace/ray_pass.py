@@ -26,6 +26,10 @@ if TYPE_CHECKING:
 __all__ = ["LevelCorrections", "Traced", "trace_rays"]
 
 
+# The corners of a tile are few: so many times as many pairs as usual are done together there.
+_CORNERS_TOGETHER = 8
+
+
 class LevelCorrections(eqx.Module):
     """The corrections in the tiles of one over-sampling factor.
 
@@ -113,7 +117,7 @@ def trace_rays(
     weights = jnp.asarray(geometry.weights(level.factor), scene.dtype)
     corrector = _Corrector(corrections.pairs, HaloRows.of(halos.mixture), weights, layout)
     numbers = jnp.arange(n_planes, dtype=jnp.int32)
-    tensors = lax.map(lambda row: corrector.tidal_tensor(*row), (numbers, stencils))
+    tensors = corrector.tidal_tensors(stencils)
 
     def through(
         x: Array, y: Array, v_x: Array, v_y: Array, first: int, last: int, displaced: _Displaced | None = None
@@ -183,19 +187,28 @@ class _Corrector(eqx.Module):
         own, smooth = row[0] * axis.theta + row[1] * axis.v, row[0] * axis.node_theta + row[1] * axis.node_v
         return own + jnp.matmul(smooth, self.weights, precision=lax.Precision.HIGHEST)
 
-    def tidal_tensor(self, plane: Int[Array, ""], nodes: Visited) -> Tensor:
-        """Of what is interpolated on a plane, in every tile: all halos less the tile's pairs."""
-        n = self.layout.geometry.stencil
-        low, high = MARGIN, MARGIN + self.layout.geometry.cells
+    def tidal_tensors(self, nodes: Visited) -> Tensor:
+        """Of what is interpolated on all planes, in every tile: all halos less the tile's pairs.
+
+        Args:
+            nodes: around each tile, leaves (n_planes, n_tiles, nodes).
+        """
+        layout, pairs = self.layout, self.pairs
+        n = layout.geometry.stencil
+        low, high = MARGIN, MARGIN + layout.geometry.cells
         corners = np.array([low * n + low, low * n + high, high * n + low, high * n + high])
-        x, y, alpha_x, alpha_y = (leaf[:, corners] for leaf in (nodes.x, nodes.y, nodes.alpha_x, nodes.alpha_y))
+        x, y, alpha_x, alpha_y = (leaf[..., corners] for leaf in (nodes.x, nodes.y, nodes.alpha_x, nodes.alpha_y))
 
         def less(alpha: tuple[Array, Array], found: PairBlock) -> tuple[Array, Array]:
-            d_x, d_y = self.halos.offsets(found, x[found.tile], y[found.tile])
+            where = found.plane, found.tile
+            d_x, d_y = self.halos.offsets(found, x[where], y[where])
             slope = self.halos.slopes(found, d_x, d_y)
-            return alpha[0].at[found.tile].add(-slope * d_x), alpha[1].at[found.tile].add(-slope * d_y)
+            return alpha[0].at[where].add(-slope * d_x), alpha[1].at[where].add(-slope * d_y)
 
-        return tidal_tensor(x, y, *over_blocks(self.layout, self.pairs, plane, less, (alpha_x, alpha_y)))
+        room, width = x.shape[0] * layout.capacity, _CORNERS_TOGETHER * layout.pair_width
+        return tidal_tensor(
+            x, y, *over_blocks(layout, pairs, pairs.first[0], pairs.first[-1], room, width, less, (alpha_x, alpha_y))
+        )
 
     def meet(self, axes: _Axes, plane: _Plane, kicked: tuple[Tensor, Tensor]) -> _Axes:
         """All halos of a plane.
@@ -215,7 +228,8 @@ class _Corrector(eqx.Module):
         def correct(axes: _Axes, found: PairBlock) -> _Axes:
             return self._correct(axes, plane, kicked, found)
 
-        return over_blocks(self.layout, self.pairs, plane.number, correct, axes)
+        layout, (first, end) = self.layout, self.pairs.of_plane(plane.number)
+        return over_blocks(layout, self.pairs, first, end, layout.capacity, layout.pair_width, correct, axes)
 
     def _correct(self, axes: _Axes, plane: _Plane, kicked: tuple[Tensor, Tensor], found: PairBlock) -> _Axes:
         """A block of pairs: added at the rays of their tiles, and taken off at the nodes."""
