@@ -15,9 +15,8 @@ X = np.geomspace(1e-4, 300.0, 60)
 @jax.jit
 def by_mixture(halo, x):
     mixture = PlummerMixture.from_halo(halo)
-    terms = mixture.n0[..., None], mixture.n1[..., None]
     x = jnp.broadcast_to(x, (halo.kappa_s.shape[0], x.size))
-    return mixture_slope(mixture.inverse_square_reach[:, None], *terms, x * x) * x
+    return mixture_slope(mixture.inverse_square_reach[:, None], mixture.numerators[..., None], x * x) * x
 
 
 @jax.jit

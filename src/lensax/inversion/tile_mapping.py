@@ -19,10 +19,11 @@ __all__ = [
     "Samples",
     "Spread",
     "add_slice",
+    "columns_in_pixels",
     "columns_seen",
     "pull_back",
+    "rows_of",
     "slice_of",
-    "white_columns",
 ]
 
 # Samples that are laid on the mesh at once, and those of them that are spread.
@@ -88,6 +89,11 @@ def add_slice(array: Array, part: Array, start: Any, lead: int = 0) -> Array:
     zero = jnp.zeros((), jnp.int32)
     where = [zero] * lead + list(start) + [zero] * (array.ndim - lead - 2)
     return lax.dynamic_update_slice(array, slice_of(array, start, size, lead) + part, where)
+
+
+def rows_of(array: Array, which: Array) -> Array:
+    """Rows of an array, zero for those beyond its last."""
+    return array.at[which].get(mode="fill", fill_value=0.0)
 
 
 def columns_seen(layout: TileLayout, samples: Samples) -> tuple[Columns, Array]:
@@ -188,11 +194,7 @@ def _looked_up(bar: Array, target: Array) -> Array:
     return flat.at[target].get(mode="promise_in_bounds")
 
 
-def _rows(array: Array, which: Array) -> Array:
-    return array.at[which].get(mode="fill", fill_value=0.0)
-
-
-def white_columns(
+def columns_in_pixels(
     layout: TileLayout, part: Samples, spread: Spread, columns: Columns, chunk: Array, observe: Array
 ) -> Array:
     """The columns of a chunk as the pixels of the tile see them, (chunk, tile^2)."""
@@ -201,13 +203,13 @@ def white_columns(
 
     def add(group: Array, white: Array) -> Array:
         target = _of_group(layout, columns, chunk, group)
-        return white + _laid(layout, target, _rows(weights, group).astype(dtype)) @ _rows(observe, group)
+        return white + _laid(layout, target, rows_of(weights, group).astype(dtype)) @ rows_of(observe, group)
 
     def add_spread(group: Array, white: Array) -> Array:
         target, place = _of_spread(layout, part, columns, chunk, group)
-        y, x = _rows(spread.along_y, place), _rows(spread.along_x, place)
+        y, x = rows_of(spread.along_y, place), rows_of(spread.along_x, place)
         each = y[..., :, None] * (x * (1 / x.shape[1]))[..., None, :]
-        return white + _laid(layout, target, each.astype(dtype)) @ _rows(observe, group)
+        return white + _laid(layout, target, each.astype(dtype)) @ rows_of(observe, group)
 
     white = jnp.zeros((layout.chunk, observe.shape[1]), dtype)
     white = _for_each_group(*_seeing(layout, columns, chunk), _GROUP, add, white)
@@ -227,19 +229,19 @@ def pull_back(
     bars: tuple[Array, Spread],
 ) -> tuple[Array, Spread]:
     """Adds to cotangents of the blocks' weights, (samples, splines, splines), and of the spread rays what follows from
-    that of `white_columns`."""
+    that of `columns_in_pixels`."""
     bar = bar.astype(observe.dtype)
 
     def add(group: Array, weights: Array) -> Array:
-        laid_bar = bar @ _rows(observe, group).T
+        laid_bar = bar @ rows_of(observe, group).T
         more = _looked_up(laid_bar, _of_group(layout, columns, chunk, group))
         return weights.at[group].add(more.astype(weights.dtype), mode="drop")
 
     def add_spread(group: Array, along: Spread) -> Spread:
         target, place = _of_spread(layout, part, columns, chunk, group)
-        taps = _looked_up(bar @ _rows(observe, group).T, target).astype(along.along_y.dtype) / along.along_y.shape[1]
-        y = jnp.sum(taps * _rows(spread.along_x, place)[..., None, :], -1)
-        x = jnp.sum(taps * _rows(spread.along_y, place)[..., :, None], -2)
+        taps = _looked_up(bar @ rows_of(observe, group).T, target).astype(along.along_y.dtype) / along.along_y.shape[1]
+        y = jnp.sum(taps * rows_of(spread.along_x, place)[..., None, :], -1)
+        x = jnp.sum(taps * rows_of(spread.along_y, place)[..., :, None], -2)
         add = (a.at[place].add(more, mode="drop") for a, more in ((along.along_y, y), (along.along_x, x)))
         return Spread(*add)
 

@@ -30,10 +30,11 @@ from lensax.inversion.tile_mapping import (
     Samples,
     Spread,
     add_slice,
+    columns_in_pixels,
     columns_seen,
     pull_back,
+    rows_of,
     slice_of,
-    white_columns,
 )
 
 __all__ = ["NormalEquations", "normal_equations"]
@@ -127,11 +128,6 @@ def _tile(layout: TileLayout, problem: _Problem, blur: Array, number: Array) -> 
     return _Tile(corner, samples, columns, -(-count // layout.chunk), _observation_matrix(blur, own), light, data)
 
 
-def _at(array: Array, rows: Array) -> Array:
-    """Rows of an array, zero for those beyond its last."""
-    return array.at[rows].get(mode="fill", fill_value=0.0)
-
-
 def _cells(layout: TileLayout, tile: _Tile, chunk: Array) -> Array:
     """The coefficients of a chunk, `n_cells` where there is none."""
     return lax.dynamic_slice_in_dim(tile.columns.cells, chunk * layout.chunk, layout.chunk)
@@ -139,7 +135,7 @@ def _cells(layout: TileLayout, tile: _Tile, chunk: Array) -> Array:
 
 def _white(layout: TileLayout, problem: _Problem, tile: _Tile, chunk: Array) -> Array:
     """The blurred and white columns of a chunk, (chunk, tile^2)."""
-    white = white_columns(layout, tile.samples, problem.spread, tile.columns, chunk, tile.observe)
+    white = columns_in_pixels(layout, tile.samples, problem.spread, tile.columns, chunk, tile.observe)
     return white.astype(problem.data.dtype)
 
 
@@ -211,7 +207,7 @@ def _pull_back(
         def add_chunk(j: Array, carry: Any) -> Any:
             weights_bar, spread_bar, light_bar, data_bar = carry
             cells, white = _cells(layout, tile, j), whites[j]
-            of_cross, of_vector = _at(cross, cells), _at(vector, cells)
+            of_cross, of_vector = rows_of(cross, cells), rows_of(vector, cells)
 
             def add_pair(i: Array, bar: Array) -> Array:
                 pair = source.at[cells[:, None], _cells(layout, tile, i)[None, :]]

@@ -5,9 +5,11 @@ With `x = R / r_s` the projected mass of the truncated cored NFW family is a Sti
     m(x) / x^2 = integral of rho(b) / (x^2 + b^2) over ln b,
 
 with an algebraic, non-negative density `rho`.  A generalised Gauss rule of 40 nodes at fixed fractions of the
-truncation radius, fitted once to the whole family, replaces the integral.  The deflection of a halo is then 20 rational
-terms in `R^2`: no branch, no transcendental function, no pole, and the same program for cuspy, cored, truncated and
-collapsed halos.  That is the single-precision kernel of the ray tracers; `Halo` holds the closed forms, its oracle.
+truncation radius, fitted once to the whole family, replaces the integral.  The deflection of a halo is then 10 rational
+terms in `R^2`, four discs each: no branch, no transcendental function, no pole, and the same program for cuspy, cored,
+truncated and collapsed halos.  Divisions are what it costs, and for the discs of a common profile all coefficients are
+positive, so that nothing cancels.  That is the single-precision kernel of the ray tracers; `Halo` holds the closed
+forms, its oracle.
 
 Halos with other cores are mixtures of the same discs, some of which are negative (core_mixture.py).
 """
@@ -15,6 +17,7 @@ Halos with other cores are mixtures of the same discs, some of which are negativ
 from typing import TYPE_CHECKING
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -39,9 +42,21 @@ _WEIGHTS = np.array([
     0.54263264, 0.53807193, 0.53693914, 0.53669015, 0.53696691, 0.53573195, 0.53076702, 0.51915161, 0.4935685,
     0.43311826, 0.30398879, 0.11978335, 0.053772425, 0.2223372, 0.38737039, 0.4852994, 0.53440913, 0.57271592,
     0.63175221, 0.72948774, 0.89372167, 1.3327083])  # fmt: skip
-_TERMS = len(NODES) // 2
-# The smallest disc is paired with the largest: neighbours would give denominators of 1e-31, whose squares underflow.
-_POLES_A, _POLES_B = NODES[:_TERMS] ** 2, NODES[: _TERMS - 1 : -1] ** 2
+# Discs of a term: the smallest two with the largest two, and so on. Neighbours would give denominators that underflow.
+_TOGETHER = 4
+_GROUPS = [(k, k + 1, len(NODES) - 2 - k, len(NODES) - 1 - k) for k in range(0, len(NODES) // 2, 2)]
+# Beyond these squared distances, in units of the reach, denominators would overflow: from there a halo is a point.
+_FAR = 1e9
+
+
+def _term(poles: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """One term as polynomials of u, lowest power first: `sum m_i / (u + a_i) = (N m)(u) / D(u)`, N a matrix (4, 4)."""
+    others = [np.delete(poles, i) for i in range(len(poles))]
+    numerator = np.stack([np.polynomial.polynomial.polyfromroots(-rest) for rest in others], axis=1)
+    return numerator, np.polynomial.polynomial.polyfromroots(-poles)
+
+
+_TERMS = [_term(NODES[list(group)] ** 2) for group in _GROUPS]
 # Beyond this truncation the nodes are laid at fixed multiples of the scale radius instead: with a truncation that far
 # out, or none, the density is smooth where it matters and the same rule holds (error of m below 4e-6 for x < 1e3).
 _LARGEST_SCALED_TRUNCATION = 3000.0
@@ -100,45 +115,65 @@ def cored_nfw_discs(
 class PlummerMixture(eqx.Module):
     """Halos as the ray tracers use them: deflection = (dx, dy) * slope(dx^2 + dy^2).
 
-    slope(r^2) = sum over pairs of discs of (n0 + n1 u) / ((u + a) (u + b)),  u = r^2 inverse_square_reach, with
-    constants a and b.  Leaves have the shape of the halos', the coefficients one more axis in front.
+    slope(r^2) = sum over terms of (n_0 + n_1 u + n_2 u^2 + n_3 u^3) / D(u),  u = r^2 inverse_square_reach, the terms
+    having denominators in common for all halos.  Leaves have the shape of the halos', the numerators one more axis in
+    front: n_0 to n_3 of the first term, then those of the next.
     """
 
     center_x: Float[Array, "*halos"]
     center_y: Float[Array, "*halos"]
     inverse_square_reach: Float[Array, "*halos"]
-    n0: Float[Array, "terms *halos"]
-    n1: Float[Array, "terms *halos"]
+    numerators: Float[Array, "coefficients *halos"]
 
     @classmethod
     def from_halo(cls, halo: "SphericalHalo") -> "PlummerMixture":
         """The mixture of every halo in `halo`, whose leaves share any one shape."""
         masses, reach = halo.discs()
         strength = (4 * halo.kappa_s / reach**2)[None] * masses
-        first, second = strength[:_TERMS], strength[: _TERMS - 1 : -1]
-        shape = (-1, *(1,) * reach.ndim)
-        a, b = (jnp.asarray(p, reach.dtype).reshape(shape) for p in (_POLES_A, _POLES_B))
+        rows = []
+        for group, (numerator, _) in zip(_GROUPS, _TERMS):
+            # Term by term, every product on its own: a matrix product would round small coefficients off.
+            for row in numerator.tolist():
+                rows.append(sum(weight * strength[disc] for weight, disc in zip(row, group)))
         return cls(
             center_x=halo.center_x,
             center_y=halo.center_y,
             inverse_square_reach=1 / (halo.scale_radius * reach) ** 2,
-            n0=first * b + second * a,
-            n1=first + second,
+            numerators=jnp.stack(rows),
         )
+
+
+@jax.custom_jvp
+def _ratio(numerator: Array, denominator: Array) -> Array:
+    """A quotient whose derivative does not square the denominator, which may be as small as 1e-22."""
+    return numerator / denominator
+
+
+@_ratio.defjvp
+def _ratio_jvp(primals: tuple[Array, Array], tangents: tuple[Array, Array]) -> tuple[Array, Array]:
+    (_, denominator), (by_numerator, by_denominator) = primals, tangents
+    ratio = _ratio(*primals)
+    return ratio, (by_numerator - ratio * by_denominator) / denominator
 
 
 def mixture_slope(
     inverse_square_reach: Float[Array, "*halos"],
-    n0: Float[Array, "terms *halos"],
-    n1: Float[Array, "terms *halos"],
+    numerators: Float[Array, "coefficients *halos"],
     square_distance: Float[Array, "*rays"],
 ) -> Float[Array, "*rays"]:
     """Deflection over distance, dimensionless, at squared distances in arcsec^2 from halos that broadcast against them.
 
     Give the result one consumer: with several, the compiler for CPU writes out the terms of the sum one by one.
     """
-    u = square_distance * inverse_square_reach
+    distance = square_distance * inverse_square_reach
+    u = jnp.minimum(distance, _FAR)
     total = jnp.zeros_like(u)
-    for a, b, c0, c1 in zip(_POLES_A.tolist(), _POLES_B.tolist(), n0, n1):
-        total = total + (c0 + c1 * u) / ((u + a) * (u + b))
-    return total
+    for index, (_, denominator) in enumerate(_TERMS):
+        n = numerators[_TOGETHER * index : _TOGETHER * (index + 1)]
+        above, below = n[-1], jnp.ones_like(u)
+        for coefficient in n[-2::-1]:
+            above = above * u + coefficient
+        for constant in denominator[-2::-1].tolist():
+            below = below * u + constant
+        total = total + _ratio(above, below)
+    return total * (_FAR / jnp.maximum(distance, _FAR))

@@ -94,9 +94,7 @@ def mixture_deflection(
     with more, the compiler for CPU writes out the terms of each slope. It costs 1e-8 arcsec of rounding in float32.
     """
     d_x, d_y = x[None, :] - halos.center_x[:, None], y[None, :] - halos.center_y[:, None]
-    slope = mixture_slope(
-        halos.inverse_square_reach[:, None], halos.n0[..., None], halos.n1[..., None], d_x * d_x + d_y * d_y
-    )
+    slope = mixture_slope(halos.inverse_square_reach[:, None], halos.numerators[..., None], d_x * d_x + d_y * d_y)
     moments = jnp.stack([jnp.ones_like(halos.center_x), halos.center_x, halos.center_y])
     total, total_x, total_y = jnp.matmul(moments, slope, precision=lax.Precision.HIGHEST)
     return x * total - total_x, y * total - total_y

@@ -28,7 +28,7 @@ _RAYS_TOGETHER = 1024
 
 
 class PackedHalos(NamedTuple):
-    """The halos of all planes in blocks, and their mixtures, leaves (n_blocks, width) and (n_blocks, terms, width)."""
+    """The halos of all planes in blocks, leaves (n_blocks, width), and their mixtures."""
 
     blocks: HaloBlocks
     mixture: PlummerMixture

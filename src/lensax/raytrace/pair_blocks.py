@@ -22,22 +22,22 @@ State = TypeVar("State")
 
 
 class HaloRows(eqx.Module):
-    """Halos one by one, as pairs gather them: leaves (n_halos,), coefficients (n_halos, 2 terms)."""
+    """Halos one by one, as pairs gather them: leaves (n_halos,), numerators (n_halos, coefficients)."""
 
     center_x: Float[Array, " halos"]
     center_y: Float[Array, " halos"]
     inverse_square_reach: Float[Array, " halos"]
-    coefficients: Float[Array, "halos double_terms"]
+    numerators: Float[Array, "halos coefficients"]
 
     @classmethod
     def of(cls, mixture: PlummerMixture) -> "HaloRows":
-        """From a mixture in blocks, leaves (n_blocks, width) and (n_blocks, terms, width)."""
-        coefficients = jnp.moveaxis(jnp.concatenate([mixture.n0, mixture.n1], axis=1), 1, 2)
+        """From a mixture in blocks, leaves (n_blocks, width) and (n_blocks, coefficients, width)."""
+        numerators = jnp.moveaxis(mixture.numerators, 1, 2)
         return cls(
             mixture.center_x.reshape(-1),
             mixture.center_y.reshape(-1),
             mixture.inverse_square_reach.reshape(-1),
-            coefficients.reshape(-1, coefficients.shape[2]),
+            numerators.reshape(-1, numerators.shape[2]),
         )
 
     def offsets(
@@ -57,10 +57,8 @@ class HaloRows(eqx.Module):
 
         @jax.checkpoint
         def evaluate(square_distance: Array) -> Array:
-            coefficients = jnp.where(pairs.used[:, None], self.coefficients[pairs.halo], 0).T[..., None]
-            terms = coefficients.shape[0] // 2
-            reach = self.inverse_square_reach[pairs.halo][:, None]
-            return mixture_slope(reach, coefficients[:terms], coefficients[terms:], square_distance)
+            numerators = jnp.where(pairs.used[:, None], self.numerators[pairs.halo], 0).T[..., None]
+            return mixture_slope(self.inverse_square_reach[pairs.halo][:, None], numerators, square_distance)
 
         return lax.cond(jnp.any(pairs.used), evaluate, jnp.zeros_like, d_x * d_x + d_y * d_y)
 
