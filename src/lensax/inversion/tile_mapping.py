@@ -1,7 +1,7 @@
 """What a tile sees of a source: its columns, the light of a chunk of them in the tile's pixels, and the same backwards.
 
 A chunk of columns is seen by few of the samples that blur into a tile, about a seventh. Those are gathered, some at
-once: their weights are laid on the chunk's columns, and multiplied with the rows of the matrix that blurs and whitens.
+once: their weights are laid on the chunk's columns, and multiplied with their rows of the matrix that blurs.
 """
 
 from typing import Any, NamedTuple
@@ -195,27 +195,32 @@ def _looked_up(bar: Array, target: Array) -> Array:
 
 
 def columns_in_pixels(
-    layout: TileLayout, part: Samples, spread: Spread, columns: Columns, chunk: Array, observe: Array
+    layout: TileLayout, part: Samples, spread: Spread, columns: Columns, chunk: Array, blur: Array
 ) -> Array:
-    """The columns of a chunk as the pixels of the tile see them, (chunk, tile^2)."""
-    dtype = observe.dtype
+    """The columns of a chunk as the pixels of the tile see them, (chunk, pixels).
+
+    Args:
+        layout, part, spread, columns, chunk: which columns.
+        blur: the matrix that blurs the tile's samples, (samples, pixels).
+    """
+    dtype = blur.dtype
     weights = part.weights.reshape(columns.of_block.shape)
 
-    def add(group: Array, white: Array) -> Array:
+    def add(group: Array, blurred: Array) -> Array:
         target = _of_group(layout, columns, chunk, group)
-        return white + _laid(layout, target, rows_of(weights, group).astype(dtype)) @ rows_of(observe, group)
+        return blurred + _laid(layout, target, rows_of(weights, group).astype(dtype)) @ rows_of(blur, group)
 
-    def add_spread(group: Array, white: Array) -> Array:
+    def add_spread(group: Array, blurred: Array) -> Array:
         target, place = _of_spread(layout, part, columns, chunk, group)
         y, x = rows_of(spread.along_y, place), rows_of(spread.along_x, place)
         each = y[..., :, None] * (x * (1 / x.shape[1]))[..., None, :]
-        return white + _laid(layout, target, each.astype(dtype)) @ rows_of(observe, group)
+        return blurred + _laid(layout, target, each.astype(dtype)) @ rows_of(blur, group)
 
-    white = jnp.zeros((layout.chunk, observe.shape[1]), dtype)
-    white = _for_each_group(*_seeing(layout, columns, chunk), _GROUP, add, white)
+    blurred = jnp.zeros((layout.chunk, blur.shape[1]), dtype)
+    blurred = _for_each_group(*_seeing(layout, columns, chunk), _GROUP, add, blurred)
     if columns.spread is None:
-        return white
-    return _for_each_group(columns.spread, columns.n_spread, _SPREAD_GROUP, add_spread, white)
+        return blurred
+    return _for_each_group(columns.spread, columns.n_spread, _SPREAD_GROUP, add_spread, blurred)
 
 
 def pull_back(
@@ -224,22 +229,22 @@ def pull_back(
     spread: Spread,
     columns: Columns,
     chunk: Array,
-    observe: Array,
+    blur: Array,
     bar: Array,
     bars: tuple[Array, Spread],
 ) -> tuple[Array, Spread]:
     """Adds to cotangents of the blocks' weights, (samples, splines, splines), and of the spread rays what follows from
     that of `columns_in_pixels`."""
-    bar = bar.astype(observe.dtype)
+    bar = bar.astype(blur.dtype)
 
     def add(group: Array, weights: Array) -> Array:
-        laid_bar = bar @ rows_of(observe, group).T
+        laid_bar = bar @ rows_of(blur, group).T
         more = _looked_up(laid_bar, _of_group(layout, columns, chunk, group))
         return weights.at[group].add(more.astype(weights.dtype), mode="drop")
 
     def add_spread(group: Array, along: Spread) -> Spread:
         target, place = _of_spread(layout, part, columns, chunk, group)
-        taps = _looked_up(bar @ rows_of(observe, group).T, target).astype(along.along_y.dtype) / along.along_y.shape[1]
+        taps = _looked_up(bar @ rows_of(blur, group).T, target).astype(along.along_y.dtype) / along.along_y.shape[1]
         y = jnp.sum(taps * rows_of(spread.along_x, place)[..., None, :], -1)
         x = jnp.sum(taps * rows_of(spread.along_y, place)[..., :, None], -2)
         add = (a.at[place].add(more, mode="drop") for a, more in ((along.along_y, y), (along.along_x, x)))

@@ -71,14 +71,6 @@ def _blur_matrix(layout: TileLayout, weights: Array) -> Array:
     return matrix.reshape(layout.n_samples, outputs[0] * outputs[1])
 
 
-def _observation_matrix(blur: Array, pixels: _Pixels) -> Array:
-    """The matrix that blurs and whitens, (samples, tile^2), in the precision of the blur."""
-    if pixels.coefficients is None:
-        return blur * (pixels.inverse * pixels.last).reshape(1, -1).astype(blur.dtype)
-    # A pixel and its twelve predecessors: one product is faster than twelve shifted sums.
-    return blur @ whitening_matrix(pixels.inverse, pixels.last, pixels.coefficients).astype(blur.dtype)
-
-
 class _Problem(NamedTuple):
     """All arrays of a problem; `light` and `data` are white and have the core's shape."""
 
@@ -99,7 +91,7 @@ class _Tile(NamedTuple):
         samples: of the window that blur into it.
         columns: the coefficients, and the column of each.
         chunks: how many chunks of columns there are.
-        observe: the matrix that blurs and whitens.
+        pixels: what makes it white.
         light, data: white, (tile^2, components) and (tile^2,).
     """
 
@@ -107,12 +99,12 @@ class _Tile(NamedTuple):
     samples: Samples
     columns: Columns
     chunks: Array
-    observe: Array
+    pixels: _Pixels
     light: Array
     data: Array
 
 
-def _tile(layout: TileLayout, problem: _Problem, blur: Array, number: Array) -> _Tile:
+def _tile(layout: TileLayout, problem: _Problem, number: Array) -> _Tile:
     corner, square, pixels = problem.tiles[number], (layout.tile, layout.tile), problem.pixels
     start = layout.window_start(corner)
     samples = jax.tree.map(lambda array: slice_of(array, start, layout.inputs), problem.samples)
@@ -125,7 +117,15 @@ def _tile(layout: TileLayout, problem: _Problem, blur: Array, number: Array) -> 
     columns, count = columns_seen(layout, samples)
     light = slice_of(problem.light, corner, square, 1).reshape(problem.light.shape[0], layout.tile**2).T
     data = slice_of(problem.data, corner, square).ravel()
-    return _Tile(corner, samples, columns, -(-count // layout.chunk), _observation_matrix(blur, own), light, data)
+    return _Tile(corner, samples, columns, -(-count // layout.chunk), own, light, data)
+
+
+def _whitened(pixels: _Pixels, blurred: Array) -> Array:
+    """White columns (k, tile^2) from blurred ones, (k, pixels)."""
+    if pixels.coefficients is None:
+        return blurred * (pixels.inverse * pixels.last).reshape(1, -1).astype(blurred.dtype)
+    # A pixel and its twelve predecessors: one product is faster than twelve shifted sums.
+    return blurred @ whitening_matrix(pixels.inverse, pixels.last, pixels.coefficients).astype(blurred.dtype)
 
 
 def _cells(layout: TileLayout, tile: _Tile, chunk: Array) -> Array:
@@ -133,10 +133,10 @@ def _cells(layout: TileLayout, tile: _Tile, chunk: Array) -> Array:
     return lax.dynamic_slice_in_dim(tile.columns.cells, chunk * layout.chunk, layout.chunk)
 
 
-def _white(layout: TileLayout, problem: _Problem, tile: _Tile, chunk: Array) -> Array:
+def _white(layout: TileLayout, problem: _Problem, blur: Array, tile: _Tile, chunk: Array) -> Array:
     """The blurred and white columns of a chunk, (chunk, tile^2)."""
-    white = columns_in_pixels(layout, tile.samples, problem.spread, tile.columns, chunk, tile.observe)
-    return white.astype(problem.data.dtype)
+    blurred = columns_in_pixels(layout, tile.samples, problem.spread, tile.columns, chunk, blur)
+    return _whitened(tile.pixels, blurred).astype(problem.data.dtype)
 
 
 def _for_each(count: Any, body: Any, carry: Any) -> Any:
@@ -155,11 +155,11 @@ def _assemble(layout: TileLayout, problem: _Problem, keep: bool = False) -> tupl
     room = layout.kept_chunks(len(problem.tiles)) if keep else 0
 
     def add_tile(number: Array, carry: Any) -> Any:
-        tile = _tile(layout, problem, blur, number)
+        tile = _tile(layout, problem, number)
 
         def add_chunk(j: Array, carry: Any) -> Any:
             place, source, cross, vector, seen, kept = carry
-            white, cells = _white(layout, problem, tile, j), _cells(layout, tile, j)
+            white, cells = _white(layout, problem, blur, tile, j), _cells(layout, tile, j)
             seen = seen.at[j].set(white)
 
             def add_pair(i: Array, source: Array) -> Array:
@@ -195,12 +195,14 @@ def _pull_back(
 
     def add_tile(number: Array, carry: Any) -> Any:
         place, *bars = carry
-        tile = _tile(layout, problem, blur, number)
+        tile = _tile(layout, problem, number)
 
         def look_up(j: Array, whites: Array) -> Array:
-            white = lax.cond(place + j < room, lambda: kept[place + j], lambda: _white(layout, problem, tile, j))
+            white = lax.cond(place + j < room, lambda: kept[place + j], lambda: _white(layout, problem, blur, tile, j))
             return whites.at[j].set(white)
 
+        blurred = jax.ShapeDtypeStruct((layout.chunk, blur.shape[1]), blur.dtype)
+        transpose = jax.linear_transpose(lambda columns: _whitened(tile.pixels, columns), blurred)
         shape = layout.n_chunks, layout.chunk, layout.tile**2
         whites = _for_each(tile.chunks, look_up, jnp.zeros(shape, data.dtype))
 
@@ -215,8 +217,9 @@ def _pull_back(
 
             bar = of_cross @ tile.light.T + of_vector[:, None] * tile.data[None, :]
             bar = _for_each(tile.chunks, add_pair, bar)
-            known = layout, tile.samples, problem.spread, tile.columns, j, tile.observe
-            weights_bar, spread_bar = pull_back(*known, bar, (weights_bar, spread_bar))
+            (blurred_bar,) = transpose(bar.astype(blur.dtype))
+            known = layout, tile.samples, problem.spread, tile.columns, j, blur
+            weights_bar, spread_bar = pull_back(*known, blurred_bar, (weights_bar, spread_bar))
             return weights_bar, spread_bar, light_bar + white.T @ of_cross, data_bar + of_vector @ white
 
         weights_bar, spread_bar, light_bar, data_bar = bars
