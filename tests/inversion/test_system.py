@@ -9,6 +9,7 @@ from scipy.stats import multivariate_normal
 
 import lensax as lx
 from lensax import inversion
+from lensax.inversion import tile_layout
 from lensax.inversion.source import prior_matrix
 from lensax.inversion.system import assemble, observe_rays, white_columns
 from lensax.inversion.trace import linear_light
@@ -41,7 +42,8 @@ def dense(pixelization, dataset, light):
     ],
     ids=["fixed, correlated", "edge, sampled psf", "no psf"],
 )
-def test_tiles_make_the_dense_system(mesh, noise, over_sample, dataset, light):
+def test_tiles_make_the_dense_system(mesh, noise, over_sample, dataset, light, monkeypatch):
+    monkeypatch.setattr(tile_layout, "_CHUNK", 16)  # several chunks of columns for a tile
     image = make_dataset(**dataset)
     pixelization = inversion.Pixelization(mesh, inversion.Constant(1.0), noise, over_sample, tile=6)
     system = pixelization.system(image, LENS, light)
@@ -51,8 +53,9 @@ def test_tiles_make_the_dense_system(mesh, noise, over_sample, dataset, light):
     np.testing.assert_allclose(system.data_vector, columns @ data, atol=1e-12 * np.abs(columns @ data).max())
 
 
-def test_derivative_of_the_system():
+def test_derivative_of_the_system(monkeypatch):
     """Where rays of a pixel lie many cells apart, and more columns are seen than are kept for the way back."""
+    monkeypatch.setattr(tile_layout, "_CHUNK", 16)
     image = make_dataset(lx.Mask.circular(0.8))
     pixelization = inversion.Pixelization(inversion.AdaptiveMesh((11, 11)), inversion.Constant(1.0), over_sample=4)
     observation = pixelization.observation(image)

@@ -1,12 +1,14 @@
 """Halos with cores as mixtures of Plummer discs: what the fast tracers see, against the quadratures."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from lensax._types import cast
-from lensax.mass import IsothermalCore, MixedHalos, ParametricSIDM
+from lensax.mass import Halo, IsothermalCore, MixedHalos, ParametricSIDM
 from lensax.mass.plummer import PlummerMixture, mixture_slope
 
 X = np.geomspace(1e-4, 300.0, 60)
@@ -63,6 +65,42 @@ def test_each_of_mixed_halos_is_what_its_family_says():
         np.testing.assert_allclose(exactly(mixed, x)[index], exactly(alone, x)[0], rtol=1e-12)
         np.testing.assert_allclose(by_mixture(mixed, x)[index], by_mixture(alone, x)[0], rtol=1e-12)
         np.testing.assert_allclose(mixed.total_mass[index], alone.total_mass[0], rtol=1e-12)
+
+
+def test_far_from_a_compact_halo_it_is_a_point():
+    """In float32, where powers of the distance would overflow, and on either side of where it is taken for a point."""
+    halo = Halo(*(jnp.asarray([value]) for value in (0.3, 1e-3, 3e-3, 0.0, 0.0, 0.0)))
+    x = np.array([0.5, 5.0, 9.4, 9.6, 30.0, 300.0, 3e4])
+    found, slope = jax.jit(lambda h, x: jax.jvp(lambda a: by_mixture(h, a)[0], (x,), (jnp.ones_like(x),)))(
+        cast(halo, jnp.float32), jnp.asarray(x, jnp.float32)
+    )
+    expected = exactly(halo, jnp.asarray(x))[0]
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+    np.testing.assert_allclose(slope, -expected / x, rtol=1e-4)
+    by_mass = jax.jit(jax.grad(lambda k: by_mixture(with_strength(halo, k), jnp.asarray(x, jnp.float32)).sum()))(
+        jnp.float32(0.3)
+    )
+    np.testing.assert_allclose(by_mass, expected.sum() / 0.3, rtol=1e-5)
+
+
+def with_strength(halo, kappa_s):
+    narrow = cast(halo, jnp.float32)
+    return type(halo)(kappa_s[None], *(getattr(narrow, field.name) for field in dataclasses.fields(halo)[1:]))
+
+
+def test_second_derivatives_at_the_centre_are_finite():
+    """In float32, of the slope by the squared distance, where denominators are smallest."""
+    halo = cast(Halo(*(jnp.asarray([value]) for value in (0.01, 0.1, 1.0, 0.0, 0.0, 0.0))), jnp.float32)
+    mixture = PlummerMixture.from_halo(halo)
+
+    def slope(square):
+        return mixture_slope(mixture.inverse_square_reach, mixture.numerators, square)[0]
+
+    def along(x):
+        return jax.jvp(lambda a: slope(a * a)[None] * a, (x,), (jnp.ones_like(x),))[1].sum()
+
+    for x in (0.0, 1e-12, 1e-7, 1e-3):
+        assert np.isfinite(jax.grad(along)(jnp.full(1, x, jnp.float32))).all(), x
 
 
 def test_derivatives_of_mixtures_are_finite_and_right():

@@ -35,8 +35,8 @@ class Pixelization(Source):
         tile: pixels per side of the tiles in which the system is assembled; changes the speed alone.
         components: linear light in the source plane beside the mesh, such as a clump smaller than its cells; None for
             none.
-        mixed_precision: blur the source in float32, everything else in float64: up to twice as fast for a large PSF;
-            the log evidence changes by about 1e-4, its gradient by a millionth.
+        mixed_precision: blur and whiten the source in float32, everything else in float64: faster for a large PSF; the
+            log evidence changes by about 1e-4, its gradient by a millionth.
 
     Raises:
         TypeError: a part of another kind.

@@ -142,7 +142,7 @@ def assemble(
         light: linear light of the lens, or None.
         light_deviation: prior deviation of the amplitudes in units of the data's peak.
         components: linear light in the source plane.
-        single: blur the source in float32.
+        single: blur and whiten the source in float32.
     """
     frame, whitener = observation.frame, observation.whitener
     bases = linear_light(light)

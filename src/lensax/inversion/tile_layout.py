@@ -25,7 +25,7 @@ class TileLayout:
         kernel: rows and columns of the PSF.
         mesh: cells along y and x.
         degree: of the splines.
-        single: whether to blur in float32.
+        single: whether to blur and whiten in float32.
     """
 
     tile: int
@@ -63,14 +63,14 @@ class TileLayout:
         return self.mesh[0] * self.mesh[1]
 
     @property
-    def chunk(self) -> int:
+    def chunk_size(self) -> int:
         """Columns of a chunk."""
         return min(_CHUNK, self.n_cells)
 
     @property
     def n_chunks(self) -> int:
         """Chunks that hold all coefficients."""
-        return -(-self.n_cells // self.chunk)
+        return -(-self.n_cells // self.chunk_size)
 
     def kept_chunks(self, n_tiles: int) -> int:
         """Chunks of all tiles together for which there is room."""

@@ -26,7 +26,7 @@ __all__ = [
     "slice_of",
 ]
 
-# Samples that are laid on the mesh at once, and those of them that are spread.
+# Samples that are laid on the mesh at once, and spread ones.
 _GROUP, _SPREAD_GROUP = 256, 32
 
 
@@ -98,7 +98,7 @@ def rows_of(array: Array, which: Array) -> Array:
 
 def columns_seen(layout: TileLayout, samples: Samples) -> tuple[Columns, Array]:
     """The columns of a tile from the samples of its window, and how many there are."""
-    border, most = layout.degree + 1, layout.n_chunks * layout.chunk
+    border, most = layout.degree + 1, layout.n_chunks * layout.chunk_size
     shape = layout.mesh[0] + 2 * border, layout.mesh[1] + 2 * border
     first = jnp.zeros(shape, bool).at[samples.row, samples.column].set(True, mode="promise_in_bounds")
     rows = first
@@ -108,8 +108,7 @@ def columns_seen(layout: TileLayout, samples: Samples) -> tuple[Columns, Array]:
     for i in range(1, layout.degree + 1):
         both = both | jnp.roll(rows, i, 1)
     seen = both[border:-border, border:-border].ravel()
-    place = jnp.cumsum(seen.astype(jnp.int32))
-    cells = jnp.searchsorted(place, jnp.arange(1, most + 1, dtype=jnp.int32)).astype(jnp.int32)
+    cells, place = _marked(seen, layout.chunk_size)
     numbers = jnp.where(seen, place - 1, most).reshape(layout.mesh)
     of_cell = jnp.pad(numbers, (border, border + SLACK), constant_values=most).ravel()
     of_block = _near(layout, of_cell, samples.block_row, samples.block_column, samples.weights.shape[-1])
@@ -119,7 +118,7 @@ def columns_seen(layout: TileLayout, samples: Samples) -> tuple[Columns, Array]:
     spread = samples.spread.ravel()
     of_block = jnp.where(spread[:, None, None], most, of_block)
     order, n_spread = _marked(spread, _SPREAD_GROUP)
-    return Columns(cells, of_block, of_cell, order, n_spread), place[-1]
+    return Columns(cells, of_block, of_cell, order, n_spread[-1]), place[-1]
 
 
 def _near(layout: TileLayout, of_cell: Array, row: Array, column: Array, splines: int) -> Array:
@@ -131,10 +130,10 @@ def _near(layout: TileLayout, of_cell: Array, row: Array, column: Array, splines
 
 
 def _marked(marks: Array, group: int) -> tuple[Array, Array]:
-    """Where the marks are, filled up to whole groups with the number of places, and how many there are."""
+    """Where the marks are, filled up to whole groups with the number of places; and how many there are up to each."""
     place, room = jnp.cumsum(marks.astype(jnp.int32)), -(-marks.size // group) * group
     where = jnp.searchsorted(place, jnp.arange(1, room + 1, dtype=jnp.int32)).astype(jnp.int32)
-    return where, place[-1]
+    return where, place
 
 
 def _for_each_group(order: Array, count: Array, group: int, body: Any, carry: Any) -> Any:
@@ -148,8 +147,8 @@ def _for_each_group(order: Array, count: Array, group: int, body: Any, carry: An
 
 def _within(layout: TileLayout, columns: Array, chunk: Array) -> Array:
     """Columns counted within a chunk; one behind its last for those of other chunks."""
-    at = columns - chunk * layout.chunk
-    return jnp.where((at >= 0) & (at < layout.chunk), at, layout.chunk)
+    at = columns - chunk * layout.chunk_size
+    return jnp.where((at >= 0) & (at < layout.chunk_size), at, layout.chunk_size)
 
 
 def _targets(columns: Array) -> Array:
@@ -160,13 +159,14 @@ def _targets(columns: Array) -> Array:
 
 
 def _seeing(layout: TileLayout, columns: Columns, chunk: Array) -> tuple[Array, Array]:
-    """The samples that see a chunk but are not spread (see `_marked`)."""
-    return _marked(jnp.any(_within(layout, columns.of_block, chunk) < layout.chunk, (1, 2)), _GROUP)
+    """The samples that see a chunk but are not spread, filled up to whole groups, and how many there are."""
+    order, number = _marked(jnp.any(_within(layout, columns.of_block, chunk) < layout.chunk_size, (1, 2)), _GROUP)
+    return order, number[-1]
 
 
 def _of_group(layout: TileLayout, columns: Columns, chunk: Array, group: Array) -> Array:
     """Where the weights of a group of samples lie in (chunk + 1, samples of the group)."""
-    none = layout.n_chunks * layout.chunk
+    none = layout.n_chunks * layout.chunk_size
     return _targets(_within(layout, columns.of_block.at[group].get(mode="fill", fill_value=none), chunk))
 
 
@@ -183,9 +183,9 @@ def _of_spread(layout: TileLayout, part: Samples, columns: Columns, chunk: Array
 def _laid(layout: TileLayout, target: Array, weights: Array) -> Array:
     """Weights of samples on the columns of a chunk, (chunk, samples)."""
     count = target.shape[0]
-    flat = jnp.zeros((layout.chunk + 1) * count, weights.dtype)
+    flat = jnp.zeros((layout.chunk_size + 1) * count, weights.dtype)
     flat = flat.at[target.ravel()].add(weights.ravel(), mode="promise_in_bounds")
-    return flat.reshape(layout.chunk + 1, count)[: layout.chunk]
+    return flat.reshape(layout.chunk_size + 1, count)[: layout.chunk_size]
 
 
 def _looked_up(bar: Array, target: Array) -> Array:
@@ -216,7 +216,7 @@ def columns_in_pixels(
         each = y[..., :, None] * (x * (1 / x.shape[1]))[..., None, :]
         return blurred + _laid(layout, target, each.astype(dtype)) @ rows_of(blur, group)
 
-    blurred = jnp.zeros((layout.chunk, blur.shape[1]), dtype)
+    blurred = jnp.zeros((layout.chunk_size, blur.shape[1]), dtype)
     blurred = _for_each_group(*_seeing(layout, columns, chunk), _GROUP, add, blurred)
     if columns.spread is None:
         return blurred

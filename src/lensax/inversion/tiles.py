@@ -3,10 +3,11 @@
 With A the blurred and white mapping (pixels x coefficients) and d the white data, `F = A^T A` and `D = A^T d`. A pixel
 sees few coefficients, so that a dense A would be wasted memory. For each tile of pixels: mark the coefficients that its
 rays see; then, for one chunk of them after the other, lay the taps of the tile and its margin on these columns alone,
-blur and whiten with one matrix, multiply with the chunks before, add. How many chunks a tile has is counted when it
-runs: one program does every tile, whatever it sees, and nothing overflows.
+blur with a matrix that all tiles have in common, whiten, multiply with the chunks before, add. How many chunks a tile
+has is counted when it runs: one program does every tile, whatever it sees, and nothing overflows.
 
-In reverse mode, `dA = A (dF + dF^T) + d dD^T` tile by tile in the same way; columns of A are kept from the way there.
+In reverse mode, `dA = A (dF + dF^T) + d dD^T` tile by tile in the same way; columns of A are kept from the way there as
+far as there is room, the others are made again.
 """
 
 from typing import Any, NamedTuple
@@ -117,7 +118,7 @@ def _tile(layout: TileLayout, problem: _Problem, number: Array) -> _Tile:
     columns, count = columns_seen(layout, samples)
     light = slice_of(problem.light, corner, square, 1).reshape(problem.light.shape[0], layout.tile**2).T
     data = slice_of(problem.data, corner, square).ravel()
-    return _Tile(corner, samples, columns, -(-count // layout.chunk), own, light, data)
+    return _Tile(corner, samples, columns, -(-count // layout.chunk_size), own, light, data)
 
 
 def _whitened(pixels: _Pixels, blurred: Array) -> Array:
@@ -130,7 +131,7 @@ def _whitened(pixels: _Pixels, blurred: Array) -> Array:
 
 def _cells(layout: TileLayout, tile: _Tile, chunk: Array) -> Array:
     """The coefficients of a chunk, `n_cells` where there is none."""
-    return lax.dynamic_slice_in_dim(tile.columns.cells, chunk * layout.chunk, layout.chunk)
+    return lax.dynamic_slice_in_dim(tile.columns.cells, chunk * layout.chunk_size, layout.chunk_size)
 
 
 def _white(layout: TileLayout, problem: _Problem, blur: Array, tile: _Tile, chunk: Array) -> Array:
@@ -151,19 +152,19 @@ def _blur(layout: TileLayout, problem: _Problem) -> Array:
 def _assemble(layout: TileLayout, problem: _Problem, keep: bool = False) -> tuple[NormalEquations, Array]:
     """F and D; and the white columns of all tiles, as far as there is room for them, or none of them."""
     light, data = problem.light, problem.data
-    blur, n, g, size = _blur(layout, problem), layout.n_cells, light.shape[0], layout.chunk
+    blur, n, g, size = _blur(layout, problem), layout.n_cells, light.shape[0], layout.chunk_size
     room = layout.kept_chunks(len(problem.tiles)) if keep else 0
 
     def add_tile(number: Array, carry: Any) -> Any:
         tile = _tile(layout, problem, number)
 
         def add_chunk(j: Array, carry: Any) -> Any:
-            place, source, cross, vector, seen, kept = carry
+            place, source, cross, vector, whites, kept = carry
             white, cells = _white(layout, problem, blur, tile, j), _cells(layout, tile, j)
-            seen = seen.at[j].set(white)
+            whites = whites.at[j].set(white)
 
             def add_pair(i: Array, source: Array) -> Array:
-                both = white @ seen[i].T * jnp.where(i == j, 0.5, 1.0)
+                both = white @ whites[i].T * jnp.where(i == j, 0.5, 1.0)
                 return source.at[cells[:, None], _cells(layout, tile, i)[None, :]].add(both, mode="drop")
 
             source = _for_each(j + 1, add_pair, source)
@@ -171,7 +172,7 @@ def _assemble(layout: TileLayout, problem: _Problem, keep: bool = False) -> tupl
             vector = vector.at[cells].add(white @ tile.data, mode="drop")
             if keep:  # what there is no room for is written behind the rest, again and again
                 kept = kept.at[jnp.minimum(place, room)].set(white)
-            return place + 1, source, cross, vector, seen, kept
+            return place + 1, source, cross, vector, whites, kept
 
         return _for_each(tile.chunks, add_chunk, carry)
 
@@ -201,9 +202,9 @@ def _pull_back(
             white = lax.cond(place + j < room, lambda: kept[place + j], lambda: _white(layout, problem, blur, tile, j))
             return whites.at[j].set(white)
 
-        blurred = jax.ShapeDtypeStruct((layout.chunk, blur.shape[1]), blur.dtype)
+        blurred = jax.ShapeDtypeStruct((layout.chunk_size, blur.shape[1]), blur.dtype)
         transpose = jax.linear_transpose(lambda columns: _whitened(tile.pixels, columns), blurred)
-        shape = layout.n_chunks, layout.chunk, layout.tile**2
+        shape = layout.n_chunks, layout.chunk_size, layout.tile**2
         whites = _for_each(tile.chunks, look_up, jnp.zeros(shape, data.dtype))
 
         def add_chunk(j: Array, carry: Any) -> Any:
@@ -278,7 +279,7 @@ def normal_equations(
         kernel: point spread function.
         whitener: on the field, `last` and `coefficients` on the core.
         pixel_area: by which a brightness becomes the light of a pixel.
-        single: blur the source in float32.
+        single: blur and whiten the source in float32.
     """
     weights = pixel_weights(kernel, data.dtype) * pixel_area
     start_y, start_x = (m * frame.sampling - k // 2 for m, k in zip(frame.margin, kernel.shape))

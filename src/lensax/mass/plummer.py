@@ -43,10 +43,9 @@ _WEIGHTS = np.array([
     0.43311826, 0.30398879, 0.11978335, 0.053772425, 0.2223372, 0.38737039, 0.4852994, 0.53440913, 0.57271592,
     0.63175221, 0.72948774, 0.89372167, 1.3327083])  # fmt: skip
 # Discs of a term: the smallest two with the largest two, and so on. Neighbours would give denominators that underflow.
-_TOGETHER = 4
 _GROUPS = [(k, k + 1, len(NODES) - 2 - k, len(NODES) - 1 - k) for k in range(0, len(NODES) // 2, 2)]
-# Beyond these squared distances, in units of the reach, denominators would overflow: from there a halo is a point.
-_FAR = 1e9
+# Beyond this squared distance, in units of the reach, a halo is a point: denominators grow as its fourth power.
+_FAR = 1e7
 
 
 def _term(poles: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -153,7 +152,7 @@ def _ratio(numerator: Array, denominator: Array) -> Array:
 def _ratio_jvp(primals: tuple[Array, Array], tangents: tuple[Array, Array]) -> tuple[Array, Array]:
     (_, denominator), (by_numerator, by_denominator) = primals, tangents
     ratio = _ratio(*primals)
-    return ratio, (by_numerator - ratio * by_denominator) / denominator
+    return ratio, _ratio(by_numerator - ratio * by_denominator, denominator)
 
 
 def mixture_slope(
@@ -169,7 +168,7 @@ def mixture_slope(
     u = jnp.minimum(distance, _FAR)
     total = jnp.zeros_like(u)
     for index, (_, denominator) in enumerate(_TERMS):
-        n = numerators[_TOGETHER * index : _TOGETHER * (index + 1)]
+        n = numerators[index * len(denominator[1:]) : (index + 1) * len(denominator[1:])]
         above, below = n[-1], jnp.ones_like(u)
         for coefficient in n[-2::-1]:
             above = above * u + coefficient

@@ -87,7 +87,8 @@ def over_blocks(
         state: what it is done to.
     """
     blocks = -(-room // width)
-    together = min(_SKIPPED_TOGETHER, blocks)
+    groups = -(-blocks // _SKIPPED_TOGETHER)
+    together = -(-blocks // groups)
 
     def where_filled(index: Array, size: int, function: Callable[[State, Array], State], state: State) -> State:
         if not layout.skip_empty:
@@ -105,5 +106,4 @@ def over_blocks(
 
         return where_filled(group, width * together, each, state), None
 
-    groups = jnp.arange(-(-blocks // together), dtype=jnp.int32)
-    return lax.scan(jax.checkpoint(several), state, groups)[0]
+    return lax.scan(jax.checkpoint(several), state, jnp.arange(groups, dtype=jnp.int32))[0]

@@ -17,7 +17,7 @@ class PairBlock(eqx.Module):
     Attributes:
         tile: index of the tile, (width,).
         halo: row of the halo among the packed ones.
-        plane: of the halo.
+        plane: of the halo, of any one in an unused slot.
         used: whether the slot holds a pair.
     """
 

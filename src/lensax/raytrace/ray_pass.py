@@ -175,7 +175,7 @@ _Displaced: TypeAlias = tuple[tuple[Array, Array], tuple[Array, Array]]
 
 
 class _Corrector(eqx.Module):
-    """Deflects the rays of a level's tiles by the halos of a plane."""
+    """What the halos do to the rays of a level's tiles."""
 
     pairs: Pairs
     halos: HaloRows
