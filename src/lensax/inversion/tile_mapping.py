@@ -27,7 +27,7 @@ __all__ = [
 ]
 
 # Samples that are laid on the mesh at once, and spread ones.
-_GROUP, _SPREAD_GROUP = 256, 32
+_GROUP, _SPREAD_GROUP = 512, 128
 
 
 class Spread(NamedTuple):
