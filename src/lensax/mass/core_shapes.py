@@ -84,7 +84,8 @@ def _series() -> tuple[np.ndarray, np.ndarray]:
 
         return brentq(excess, 1.0, _LARGEST_EXTENT, xtol=1e-13)
 
-    return tuple(np.polynomial.chebyshev.chebinterpolate(np.vectorize(f), 24) for f in (shape, extent))  # type: ignore
+    of_shape, of_extent = (np.polynomial.chebyshev.chebinterpolate(np.vectorize(f), 24) for f in (shape, extent))
+    return of_shape, of_extent
 
 
 def _clenshaw(coefficients: np.ndarray, node: Array) -> Array:

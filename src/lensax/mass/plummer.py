@@ -168,7 +168,8 @@ def mixture_slope(
     u = jnp.minimum(distance, _FAR)
     total = jnp.zeros_like(u)
     for index, (_, denominator) in enumerate(_TERMS):
-        n = numerators[index * len(denominator[1:]) : (index + 1) * len(denominator[1:])]
+        discs = len(denominator) - 1
+        n = numerators[discs * index : discs * (index + 1)]
         above, below = n[-1], jnp.ones_like(u)
         for coefficient in n[-2::-1]:
             above = above * u + coefficient
