@@ -9,8 +9,9 @@ __all__ = ["TileLayout"]
 
 # Columns of a tile that are done at once.
 _CHUNK = 128
-# Columns that are kept for the way back, for each tile on average, of all coefficients; others are made again.
-_KEPT_SHARE = 0.5
+# Columns that are kept for the way back, for each tile on average: a lens shows a window this many times its share of
+# the source, and of all coefficients at most half are kept; others are made again.
+_FOLDED, _KEPT_SHARE = 4, 0.5
 
 
 @dataclass(frozen=True)
@@ -18,6 +19,8 @@ class TileLayout:
     """What is known when compiling.
 
     Attributes:
+        tiles: number of tiles.
+        traced: samples of all pixels that are traced.
         tile: rows and columns of a tile.
         reach: pixels at which the noise is correlated.
         sampling: samples of the PSF per pixel and axis.
@@ -28,6 +31,8 @@ class TileLayout:
         single: whether to blur and whiten in float32.
     """
 
+    tiles: int
+    traced: int
     tile: int
     reach: int
     sampling: int
@@ -72,6 +77,8 @@ class TileLayout:
         """Chunks that hold all coefficients."""
         return -(-self.n_cells // self.chunk_size)
 
-    def kept_chunks(self, n_tiles: int) -> int:
-        """Chunks of all tiles together for which there is room."""
-        return n_tiles * math.ceil(_KEPT_SHARE * self.n_chunks)
+    @property
+    def kept_chunks(self) -> int:
+        """Chunks of all tiles together for which there is room on the way back."""
+        share = min(_KEPT_SHARE, _FOLDED * self.n_samples / self.traced)
+        return self.tiles * math.ceil(share * self.n_chunks)

@@ -12,6 +12,7 @@ from jax import lax
 
 from lensax._types import Array
 from lensax.inversion.blocks import SLACK
+from lensax.inversion.cholesky import product
 from lensax.inversion.tile_layout import TileLayout
 
 __all__ = [
@@ -27,7 +28,7 @@ __all__ = [
 ]
 
 # Samples that are laid on the mesh at once, and spread ones.
-_GROUP, _SPREAD_GROUP = 512, 128
+_GROUP, _SPREAD_GROUP = 512, 64
 
 
 class Spread(NamedTuple):
@@ -151,11 +152,10 @@ def _within(layout: TileLayout, columns: Array, chunk: Array) -> Array:
     return jnp.where((at >= 0) & (at < layout.chunk_size), at, layout.chunk_size)
 
 
-def _targets(columns: Array) -> Array:
-    """Where weights (samples, ...) of given columns lie in (chunk + 1, samples)."""
+def _numbers(columns: Array) -> Array:
+    """The number of the sample of each column, given as (samples, ...)."""
     count = columns.shape[0]
-    sample = np.arange(count, dtype=np.int32).reshape(count, *[1] * (columns.ndim - 1))
-    return columns * count + jnp.asarray(sample)
+    return jnp.asarray(np.arange(count, dtype=np.int32).reshape(count, *[1] * (columns.ndim - 1)))
 
 
 def _seeing(layout: TileLayout, columns: Columns, chunk: Array) -> tuple[Array, Array]:
@@ -165,9 +165,9 @@ def _seeing(layout: TileLayout, columns: Columns, chunk: Array) -> tuple[Array, 
 
 
 def _of_group(layout: TileLayout, columns: Columns, chunk: Array, group: Array) -> Array:
-    """Where the weights of a group of samples lie in (chunk + 1, samples of the group)."""
+    """The columns of the weights of a group of samples, counted within a chunk."""
     none = layout.n_chunks * layout.chunk_size
-    return _targets(_within(layout, columns.of_block.at[group].get(mode="fill", fill_value=none), chunk))
+    return _within(layout, columns.of_block.at[group].get(mode="fill", fill_value=none), chunk)
 
 
 def _of_spread(layout: TileLayout, part: Samples, columns: Columns, chunk: Array, group: Array) -> tuple[Array, Array]:
@@ -177,21 +177,22 @@ def _of_spread(layout: TileLayout, part: Samples, columns: Columns, chunk: Array
     row, column = (a.reshape(layout.n_samples, -1)[sample] for a in (part.row, part.column))
     near = _near(layout, columns.of_cell, row, column, layout.degree + 1)
     place = jnp.where(inside, part.number.ravel()[sample], np.iinfo(np.int32).max)
-    return _targets(_within(layout, near, chunk)), place
+    return _within(layout, near, chunk), place
 
 
-def _laid(layout: TileLayout, target: Array, weights: Array) -> Array:
-    """Weights of samples on the columns of a chunk, (chunk, samples)."""
-    count = target.shape[0]
+def _laid(layout: TileLayout, within: Array, weights: Array) -> Array:
+    """Weights of samples (samples, ...) on their columns of a chunk, (chunk, samples)."""
+    count = within.shape[0]
     flat = jnp.zeros((layout.chunk_size + 1) * count, weights.dtype)
+    target = within * count + _numbers(within)
     flat = flat.at[target.ravel()].add(weights.ravel(), mode="promise_in_bounds")
     return flat.reshape(layout.chunk_size + 1, count)[: layout.chunk_size]
 
 
-def _looked_up(bar: Array, target: Array) -> Array:
-    """The transpose of `_laid`."""
-    flat = jnp.concatenate([bar, jnp.zeros((1, bar.shape[1]), bar.dtype)]).ravel()
-    return flat.at[target].get(mode="promise_in_bounds")
+def _looked_up(bar: Array, blur: Array, within: Array) -> Array:
+    """The transpose of laying weights and blurring them: `bar` is (pixels, chunk), `blur` (samples, pixels)."""
+    laid_bar = product(blur, bar)
+    return laid_bar.at[_numbers(within), within].get(mode="fill", fill_value=0.0)
 
 
 def columns_in_pixels(
@@ -207,14 +208,14 @@ def columns_in_pixels(
     weights = part.weights.reshape(columns.of_block.shape)
 
     def add(group: Array, blurred: Array) -> Array:
-        target = _of_group(layout, columns, chunk, group)
-        return blurred + _laid(layout, target, rows_of(weights, group).astype(dtype)) @ rows_of(blur, group)
+        within = _of_group(layout, columns, chunk, group)
+        return blurred + _laid(layout, within, rows_of(weights, group).astype(dtype)) @ rows_of(blur, group)
 
     def add_spread(group: Array, blurred: Array) -> Array:
-        target, place = _of_spread(layout, part, columns, chunk, group)
+        within, place = _of_spread(layout, part, columns, chunk, group)
         y, x = rows_of(spread.along_y, place), rows_of(spread.along_x, place)
         each = y[..., :, None] * (x * (1 / x.shape[1]))[..., None, :]
-        return blurred + _laid(layout, target, each.astype(dtype)) @ rows_of(blur, group)
+        return blurred + _laid(layout, within, each.astype(dtype)) @ rows_of(blur, group)
 
     blurred = jnp.zeros((layout.chunk_size, blur.shape[1]), dtype)
     blurred = _for_each_group(*_seeing(layout, columns, chunk), _GROUP, add, blurred)
@@ -235,16 +236,15 @@ def pull_back(
 ) -> tuple[Array, Spread]:
     """Adds to cotangents of the blocks' weights, (samples, splines, splines), and of the spread rays what follows from
     that of `columns_in_pixels`."""
-    bar = bar.astype(blur.dtype)
+    bar = bar.astype(blur.dtype).T
 
     def add(group: Array, weights: Array) -> Array:
-        laid_bar = bar @ rows_of(blur, group).T
-        more = _looked_up(laid_bar, _of_group(layout, columns, chunk, group))
+        more = _looked_up(bar, rows_of(blur, group), _of_group(layout, columns, chunk, group))
         return weights.at[group].add(more.astype(weights.dtype), mode="drop")
 
     def add_spread(group: Array, along: Spread) -> Spread:
-        target, place = _of_spread(layout, part, columns, chunk, group)
-        taps = _looked_up(bar @ rows_of(blur, group).T, target).astype(along.along_y.dtype) / along.along_y.shape[1]
+        within, place = _of_spread(layout, part, columns, chunk, group)
+        taps = _looked_up(bar, rows_of(blur, group), within).astype(along.along_y.dtype) / along.along_y.shape[1]
         y = jnp.sum(taps * rows_of(spread.along_x, place)[..., None, :], -1)
         x = jnp.sum(taps * rows_of(spread.along_y, place)[..., :, None], -2)
         add = (a.at[place].add(more, mode="drop") for a, more in ((along.along_y, y), (along.along_x, x)))

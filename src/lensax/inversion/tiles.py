@@ -153,7 +153,7 @@ def _assemble(layout: TileLayout, problem: _Problem, keep: bool = False) -> tupl
     """F and D; and the white columns of all tiles, as far as there is room for them, or none of them."""
     light, data = problem.light, problem.data
     blur, n, g, size = _blur(layout, problem), layout.n_cells, light.shape[0], layout.chunk_size
-    room = layout.kept_chunks(len(problem.tiles)) if keep else 0
+    room = layout.kept_chunks if keep else 0
 
     def add_tile(number: Array, carry: Any) -> Any:
         tile = _tile(layout, problem, number)
@@ -178,7 +178,7 @@ def _assemble(layout: TileLayout, problem: _Problem, keep: bool = False) -> tupl
 
     shapes = (n, n), (n, g), (n,), (layout.n_chunks, size, layout.tile**2), (room + keep, size, layout.tile**2)
     begin = jnp.zeros((), jnp.int32), *(jnp.zeros(shape, data.dtype) for shape in shapes)
-    _, source, cross, vector, _, kept = _for_each(len(problem.tiles), add_tile, begin)
+    _, source, cross, vector, _, kept = _for_each(layout.tiles, add_tile, begin)
     flat = light.reshape(g, data.size)
     curvature = jnp.block([[source + source.T, cross], [cross.T, flat @ flat.T]])
     return NormalEquations(curvature, jnp.concatenate([vector, flat @ data.ravel()])), kept
@@ -190,7 +190,7 @@ def _pull_back(
     """Cotangents of the blocks' weights, the spread rays, light and data from those of F and D."""
     light, data = problem.light, problem.data
     blur, n, g = _blur(layout, problem), layout.n_cells, light.shape[0]
-    square, room = (layout.tile, layout.tile), layout.kept_chunks(len(problem.tiles))
+    square, room = (layout.tile, layout.tile), layout.kept_chunks
     both = curvature + curvature.T
     source, cross = both[:n, :n], both[:n, n:]
 
@@ -235,7 +235,7 @@ def _pull_back(
 
     zeros = jax.tree.map(jnp.zeros_like, (problem.samples.weights, problem.spread, light, data))
     begin = jnp.zeros((), jnp.int32), *zeros
-    _, weights_bar, spread_bar, light_bar, data_bar = _for_each(len(problem.tiles), add_tile, begin)
+    _, weights_bar, spread_bar, light_bar, data_bar = _for_each(layout.tiles, add_tile, begin)
     flat = light.reshape(g, data.size)
     light_bar = light_bar + (both[n:, n:] @ flat + vector[n:, None] * data.ravel()[None, :]).reshape(light.shape)
     return weights_bar, spread_bar, light_bar, data_bar + (vector[n:] @ flat).reshape(data.shape)
@@ -284,6 +284,8 @@ def normal_equations(
     weights = pixel_weights(kernel, data.dtype) * pixel_area
     start_y, start_x = (m * frame.sampling - k // 2 for m, k in zip(frame.margin, kernel.shape))
     layout = TileLayout(
+        len(frame.tiles),
+        frame.n_traced * frame.sampling**2,
         frame.tile,
         frame.reach,
         frame.sampling,
