@@ -60,6 +60,7 @@ bench: $(VENV)/.installed-dev
 	$(BIN)/python benchmarks/readers.py
 	$(BIN)/python benchmarks/raytrace.py
 	$(BIN)/python benchmarks/images.py
+	$(BIN)/python benchmarks/devices.py
 	$(BIN)/python benchmarks/populations.py
 
 clean:

@@ -16,6 +16,7 @@ ORDER = [
     "_check",
     "_geometry",
     "_compile",
+    "_cores",
     "_batching",
     "_prefetch",
     "parameters",

@@ -58,7 +58,7 @@ from lensax.simulate import _evaluate
 model = lx.ForwardModel.from_yaml({str(CONFIGURATION)!r})
 theta, keys = model.prior.sample(jax.random.key(0), (1024,)), jax.random.split(jax.random.key(1), 1024)
 mapped = eqx.filter_jit(_mapped.__wrapped__)
-compiled = mapped.lower(_evaluate, (model.recipe, model.simulator), (theta, keys), 1).compile()
+compiled = mapped.lower(_evaluate, 1, (model.recipe, model.simulator), (theta, keys)).compile()
 memory = compiled.compiled.memory_analysis()
 print(memory.temp_size_in_bytes, memory.output_size_in_bytes + memory.argument_size_in_bytes)
 print(model.simulator.instrument.padded_grid.n_rays)

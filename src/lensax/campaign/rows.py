@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from lensax._batching import lanes
 from lensax._types import Array, PRNGKeyArray
 from lensax.campaign.errors import CampaignError, RowsFail
 from lensax.campaign.layout import FLAGS
@@ -19,6 +20,9 @@ __all__ = ["Made", "RowMaker", "draw", "row_shapes"]
 
 ROWS_PER_CALL = 8
 """At least this many rows per call of the compiled program, so that calling costs nothing beside simulating."""
+
+ROWS_PER_LANE = 4
+"""And so many on each device or core, which wait for the last of them at the end of a call."""
 
 FAILURES_IN_A_ROW = 8
 """So many rows that raise one after another are no accident: the campaign stops."""
@@ -107,7 +111,8 @@ class RowMaker:
         model: the forward model: `prior`, `batch_both(theta, keys, micro_batch, enlarge)`, `with_more_pairs()` and
             `with_more_slots()`.
         seed: the campaign's seed.
-        batch_size: rows simulated side by side on each device; None leaves it to the model, which knows the device.
+        batch_size: rows simulated side by side on each device, or core of a CPU; None leaves it to the model, which
+            knows the device.
         shard_size: no call is larger than this.
         dtype: of the images.
 
@@ -119,8 +124,9 @@ class RowMaker:
         self.root = jax.random.key(np.uint32(seed))
         self.batch_size = batch_size
         self.dtype = dtype
-        together = (batch_size or 1) * len(jax.local_devices())
-        self.rows_per_call = min(together * -(-ROWS_PER_CALL // together), shard_size)
+        together = (batch_size or 1) * lanes()
+        least = max(ROWS_PER_CALL, ROWS_PER_LANE * lanes())
+        self.rows_per_call = min(together * -(-least // together), shard_size)
         self.calls_made, self.timed_rows, self.timed_seconds = 0, 0, 0.0
         self.failures = 0
 
