@@ -17,6 +17,7 @@ from lensax.cli.fit import fit
 from lensax.cli.info import info
 from lensax.cli.inspect import inspect
 from lensax.cli.preview import preview
+from lensax.cli.programs import keep_programs
 from lensax.cli.report import report
 from lensax.cli.row import row
 from lensax.cli.simulate import simulate
@@ -126,6 +127,7 @@ def root(
       lensax simulate configs/cdm_hst.yaml --count 64 --out output/demo
       lensax fit configs/fit_simulated_pixels.yaml --out output/ring
     """
+    keep_programs()
 
 
 for command in (simulate, preview, fit, inspect, report, row, info, cite):
