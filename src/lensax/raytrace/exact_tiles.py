@@ -1,6 +1,8 @@
 """The few tiles in which every halo is summed on every ray.
 
 Beside the centre of a cuspy lens rays spread so much, and so unevenly, that no error in front of it is small enough.
+A collapsed halo of more than 10^9 solar masses kicks the rays beside its centre so far that they meet the planes behind
+it where the tides of the other halos, which are known to first order, no longer tell what they do.
 """
 
 from typing import TYPE_CHECKING, NamedTuple
@@ -14,15 +16,23 @@ from lensax._types import Array, Bool, Float, Int
 from lensax.mass.plummer import PlummerMixture
 from lensax.raytrace.exact import mixture_deflection, trace_exactly
 from lensax.raytrace.packing import HaloBlocks
+from lensax.raytrace.pair_selection import TileBoxes
 from lensax.raytrace.recursion import Rays
 
 if TYPE_CHECKING:
     from lensax.scene import Scene
 
-__all__ = ["ExactTiles", "PackedHalos", "trace_tiles"]
+__all__ = ["ExactTiles", "PackedHalos", "largest_kick", "trace_tiles"]
 
 # A tile is traced exactly if its rays end so many times further apart than they start.
 _SPREAD = 2.5
+# Or if a halo kicks one of them so far, k, that C k^2 is more than the tolerance: C per arcsec, from the worst rays of
+# random scenes with collapsed halos (benchmarks/lattice.py).
+_BEYOND_TIDES = 0.003
+# Halos of a scene that are asked how far they kick, the strongest ones.
+_STRONGEST = 8
+# The deflection of an NFW halo: at most so many kappa_s r_s, and little less than so many r_s from the centre.
+_LARGEST_DEFLECTION, _REACH = 1.25, 10.0
 # Tiles are traced, or skipped, together, so many that they have about this number of rays.
 _RAYS_TOGETHER = 1024
 
@@ -34,8 +44,31 @@ class PackedHalos(NamedTuple):
     mixture: PlummerMixture
 
 
+def largest_kick(blocks: HaloBlocks, boxes: TileBoxes) -> Float[Array, " tiles"]:
+    """How far a single halo deflects a ray of each tile on its way to a later plane, at most, arcsec.
+
+        k = 1.25 kappa_s r_s / (1 + d / 10 r_s)
+
+    with the distance d from the halo to the tile's box; of the few strongest halos.
+    """
+    n_planes = boxes.center_x.shape[0]
+    width = blocks.halos.kappa_s.shape[1]
+    plane = jnp.repeat(blocks.plane, width)
+    strength = _LARGEST_DEFLECTION * (blocks.halos.kappa_s * blocks.halos.scale_radius).reshape(-1)
+    strength, which = lax.top_k(jnp.where(plane < n_planes - 1, strength, 0), min(_STRONGEST, strength.size))
+    x, y, scale_radius = (
+        leaf.reshape(-1)[which][:, None]
+        for leaf in (blocks.halos.center_x, blocks.halos.center_y, blocks.halos.scale_radius)
+    )
+    box = jax.tree.map(lambda leaf: leaf[plane[which]], boxes)
+    gap_x = jnp.maximum(jnp.abs(box.center_x - x) - box.half_x, 0)
+    gap_y = jnp.maximum(jnp.abs(box.center_y - y) - box.half_y, 0)
+    distance = jnp.sqrt(gap_x * gap_x + gap_y * gap_y)
+    return jnp.max(strength[:, None] / (1 + distance / (_REACH * scale_radius)), axis=0)
+
+
 class ExactTiles(eqx.Module):
-    """The tiles whose rays spread the most, in this order.
+    """The tiles that need it most, in this order.
 
     Attributes:
         tiles: which ones.
@@ -46,16 +79,20 @@ class ExactTiles(eqx.Module):
     needed: Bool[Array, " exact"]
 
     @classmethod
-    def widest(cls, spread: Float[Array, " tiles"], count: int) -> "ExactTiles":
+    def chosen(
+        cls, spread: Float[Array, " tiles"], kick: Float[Array, " tiles"], tolerance: float, count: int
+    ) -> "ExactTiles":
         """Up to `count` tiles.
 
         Args:
             spread: how much further apart rays end than they start, at least 1.
+            kick: the largest deflection by a single halo, arcsec.
+            tolerance: of the source positions, arcsec.
             count: room.
         """
-        widest, tiles = lax.top_k(spread, count)
+        need, tiles = lax.top_k(jnp.maximum(spread * (1 / _SPREAD), kick * kick * (_BEYOND_TIDES / tolerance)), count)
         # In a small frame nothing averages out, and exact tiles cost little.
-        return cls(tiles.astype(jnp.int32), (widest > _SPREAD) | (spread.shape[0] <= 16 * count))
+        return cls(tiles.astype(jnp.int32), (need > 1) | (spread.shape[0] <= 16 * count))
 
     def others(self, n_tiles: int) -> Bool[Array, " tiles"]:
         """Which of all tiles are interpolated."""

@@ -15,7 +15,7 @@ from lensax.halos import HaloCatalogue
 from lensax.mass.plummer import PlummerMixture
 from lensax.raytrace.direct import Direct
 from lensax.raytrace.exact import Visited, mixture_deflection, trace_exactly
-from lensax.raytrace.exact_tiles import ExactTiles, PackedHalos
+from lensax.raytrace.exact_tiles import ExactTiles, PackedHalos, largest_kick
 from lensax.raytrace.interpolation_error import effective_spacing
 from lensax.raytrace.lattice_geometry import Geometry
 from lensax.raytrace.lattice_layout import Layout, automatic_layout
@@ -198,7 +198,8 @@ class Lattice(RayTracer):
             weights = level.coverage / geometry.n_pixels * geometry.tile_pixels**2
             budget = jnp.asarray(float(weights.sum()) * (_SPENT * self.tolerance) ** 2, dtype)
             level_boxes = boxes.tiles(level.tiles)
-            exact = ExactTiles.widest(level_boxes.gain[lens], n_exact)
+            kick = largest_kick(blocks, level_boxes)
+            exact = ExactTiles.chosen(level_boxes.gain[lens], kick, self.tolerance, n_exact)
             active = exact.others(len(level.tiles))
             largest = _LARGEST_PAIR * self.tolerance
             threshold = pair_threshold(blocks, level_boxes, active, weights, largest, budget)
