@@ -7,6 +7,7 @@ from lattice_scenes import REDSHIFTS, SLOTS, assert_accurate, errors, lattice_sc
 
 from lensax._types import cast
 from lensax.raytrace import Lattice
+from lensax.raytrace.exact_tiles import ExactTiles
 
 TOLERANCE = 2e-5
 
@@ -52,6 +53,29 @@ ADVERSARIAL = {
 @pytest.mark.parametrize("case", ADVERSARIAL)
 def test_adversarial_halos(case):
     assert_accurate(with_halo(random_scene(seed=5), **ADVERSARIAL[case]))
+
+
+@pytest.mark.parametrize(("plane", "mass", "collapse"), [(0, 1e10, 0.1), (2, 4e9, 0.05)])
+def test_kicks_beyond_the_tides(plane, mass, collapse):
+    """A massive collapsed halo in front of many others kicks rays to where first-order tides do not reach."""
+    table = population(2000, 5, masses=(1e7, 1e10), half_width=1.5)
+    scene = cast(lattice_scene(table, slots=400, einstein_radius=0.6), jnp.float32)
+    assert_accurate(with_halo(scene, mass, 0.52, 0.43, plane=plane, collapse=collapse))
+
+
+def test_exact_tiles_are_different_tiles():
+    random = np.random.default_rng(0)
+    spread, kick = jnp.asarray(random.uniform(1, 5, 200)), jnp.asarray(random.uniform(0, 0.3, 200))
+    chosen = ExactTiles.chosen(spread, kick, TOLERANCE, 12)
+    assert len(set(np.asarray(chosen.tiles).tolist())) == len(chosen.tiles) == 20
+    np.testing.assert_array_equal(np.sort(chosen.tiles[:12]), np.sort(np.argsort(-spread)[:12]))
+    assert np.all(kick[chosen.tiles[12:]] > np.quantile(kick, 0.9))
+    assert bool(chosen.needed[12:].all())
+    calm = ExactTiles.chosen(spread, 0.1 * kick, TOLERANCE, 12)
+    assert not bool(calm.needed[12:].any())
+    few = ExactTiles.chosen(spread[:15], kick[:15], TOLERANCE, 12)
+    assert len(few.tiles) == 15
+    assert len(ExactTiles.chosen(spread, kick, TOLERANCE, 0).tiles) == 0
 
 
 @pytest.mark.parametrize("center", [(0.0, 0.0), (0.025, 0.025), (0.1, 0.1)])

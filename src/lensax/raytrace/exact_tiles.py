@@ -29,6 +29,8 @@ _SPREAD = 2.5
 # Or if a halo kicks one of them so far, k, that C k^2 is more than the tolerance: C per arcsec, from the worst rays of
 # random scenes with collapsed halos (benchmarks/lattice.py).
 _BEYOND_TIDES = 0.003
+# Room for tiles with such rays.
+_KICKED = 8
 # Halos of a scene that are asked how far they kick, the strongest ones.
 _STRONGEST = 8
 # The deflection of an NFW halo: at most so many kappa_s r_s, and little less than so many r_s from the centre.
@@ -68,10 +70,10 @@ def largest_kick(blocks: HaloBlocks, boxes: TileBoxes) -> Float[Array, " tiles"]
 
 
 class ExactTiles(eqx.Module):
-    """The tiles that need it most, in this order.
+    """The tiles whose rays spread the most, then those beside halos that kick rays the furthest.
 
     Attributes:
-        tiles: which ones.
+        tiles: which ones, all different.
         needed: whether each is traced exactly.
     """
 
@@ -82,7 +84,7 @@ class ExactTiles(eqx.Module):
     def chosen(
         cls, spread: Float[Array, " tiles"], kick: Float[Array, " tiles"], tolerance: float, count: int
     ) -> "ExactTiles":
-        """Up to `count` tiles.
+        """Up to `count` tiles for their spread, and a few more for their kicks.
 
         Args:
             spread: how much further apart rays end than they start, at least 1.
@@ -90,9 +92,13 @@ class ExactTiles(eqx.Module):
             tolerance: of the source positions, arcsec.
             count: room.
         """
-        need, tiles = lax.top_k(jnp.maximum(spread * (1 / _SPREAD), kick * kick * (_BEYOND_TIDES / tolerance)), count)
+        n_tiles = spread.shape[0]
+        widest, first = lax.top_k(spread, count)
         # In a small frame nothing averages out, and exact tiles cost little.
-        return cls(tiles.astype(jnp.int32), (need > 1) | (spread.shape[0] <= 16 * count))
+        wide = (widest > _SPREAD) | (n_tiles <= 16 * count)
+        furthest, second = lax.top_k(kick.at[first].set(-1), min(_KICKED, count, n_tiles - count))
+        kicked = _BEYOND_TIDES * furthest * jnp.abs(furthest) > tolerance
+        return cls(jnp.concatenate([first, second]).astype(jnp.int32), jnp.concatenate([wide, kicked]))
 
     def others(self, n_tiles: int) -> Bool[Array, " tiles"]:
         """Which of all tiles are interpolated."""
