@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from lensax._batching import lanes, map_batch
-from lensax._cores import cores
+from lensax._cores import cores, map_on_cores
 
 
 @pytest.fixture
@@ -18,15 +18,14 @@ def three_cores(monkeypatch):
 
 
 class Counted:
-    """A compiled function that notes when it is traced, and in which thread each item is computed."""
+    """A compiled function that notes when it is traced."""
 
     def __init__(self):
-        self.traced, self.threads = 0, set()
+        self.traced = 0
 
         @eqx.filter_jit
         def function(shared, x, key):
             self.traced += 1
-            jax.debug.callback(lambda: self.threads.add(threading.current_thread().name))
             return {"value": shared * x + jax.random.normal(key), "large": x > 3}
 
         self.function = function
@@ -47,17 +46,28 @@ def test_items_are_those_of_one_core(three_cores, monkeypatch, count):
         assert isinstance(result["value"], jax.Array)
 
 
-def test_a_program_is_compiled_once_and_runs_in_several_threads(three_cores):
+def test_a_program_is_compiled_once(three_cores):
     items = jnp.arange(12.0), jax.random.split(jax.random.key(0), 12)
     counted = Counted()
     map_batch(counted.function, jnp.asarray(2.0), items, None, 1)
     traced = counted.traced
-    jax.effects_barrier()
-    counted.threads.clear()
     map_batch(counted.function, jnp.asarray(3.0), items, None, 1)
     assert counted.traced == traced
     map_batch(counted.function, jnp.asarray(3.0), (items[0][:9], items[1][:9]), None, 1)
     assert counted.traced == traced  # the part of a batch is another program around the same one
+
+
+def test_parts_are_computed_at_the_same_time(three_cores):
+    together = threading.Barrier(3)
+
+    def program(part):
+        if part.sum() > 0:  # the first call compiles, one part after the other
+            together.wait(timeout=60)
+        return part + 1
+
+    for value in (0.0, 1.0):
+        found = map_on_cores(program, jnp.full(9, value), 9, 3)
+        np.testing.assert_array_equal(found, np.full(9, value + 1))
 
 
 def test_settings_of_a_with_block_hold_for_all_items(three_cores):

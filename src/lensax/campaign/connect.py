@@ -2,13 +2,13 @@
 
 import importlib
 import logging
-import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from lensax._cores import cores
 from lensax.campaign.errors import CampaignRefused
 
 __all__ = ["connected", "needs_cluster", "read_slurm"]
@@ -62,14 +62,13 @@ def connected(kind: str, how: Any, say: Callable[[str], None] = lambda text: Non
 
 def _local(distributed: Any, workers: int) -> Any:
     # XLA starts a thread per core in every process: together they should be as many as there are cores.
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return distributed.LocalCluster(
         n_workers=workers,
         threads_per_worker=1,
         processes=True,
         dashboard_address=None,
         silence_logs=logging.CRITICAL,
-        env={"NPROC": str(max(1, cores // workers))},
+        env={"NPROC": str(max(1, cores() // workers))},
     )
 
 

@@ -15,6 +15,7 @@ from jax import lax
 from lensax._types import Array, Bool, Float, Int
 from lensax.mass.plummer import PlummerMixture
 from lensax.raytrace.exact import mixture_deflection, trace_exactly
+from lensax.raytrace.interpolation_error import LARGEST_DEFLECTION
 from lensax.raytrace.packing import HaloBlocks
 from lensax.raytrace.pair_selection import TileBoxes
 from lensax.raytrace.recursion import Rays
@@ -33,8 +34,8 @@ _BEYOND_TIDES = 0.003
 _KICKED = 8
 # Halos of a scene that are asked how far they kick, the strongest ones.
 _STRONGEST = 8
-# The deflection of an NFW halo: at most so many kappa_s r_s, and little less than so many r_s from the centre.
-_LARGEST_DEFLECTION, _REACH = 1.25, 10.0
+# At so many scale radii the deflection of an NFW halo is half of its largest.
+_REACH = 10.0
 # Tiles are traced, or skipped, together, so many that they have about this number of rays.
 _RAYS_TOGETHER = 1024
 
@@ -56,16 +57,13 @@ def largest_kick(blocks: HaloBlocks, boxes: TileBoxes) -> Float[Array, " tiles"]
     n_planes = boxes.center_x.shape[0]
     width = blocks.halos.kappa_s.shape[1]
     plane = jnp.repeat(blocks.plane, width)
-    strength = _LARGEST_DEFLECTION * (blocks.halos.kappa_s * blocks.halos.scale_radius).reshape(-1)
+    strength = LARGEST_DEFLECTION * (blocks.halos.kappa_s * blocks.halos.scale_radius).reshape(-1)
     strength, which = lax.top_k(jnp.where(plane < n_planes - 1, strength, 0), min(_STRONGEST, strength.size))
     x, y, scale_radius = (
         leaf.reshape(-1)[which][:, None]
         for leaf in (blocks.halos.center_x, blocks.halos.center_y, blocks.halos.scale_radius)
     )
-    box = jax.tree.map(lambda leaf: leaf[plane[which]], boxes)
-    gap_x = jnp.maximum(jnp.abs(box.center_x - x) - box.half_x, 0)
-    gap_y = jnp.maximum(jnp.abs(box.center_y - y) - box.half_y, 0)
-    distance = jnp.sqrt(gap_x * gap_x + gap_y * gap_y)
+    distance = jax.tree.map(lambda leaf: leaf[plane[which]], boxes).distance(x, y)
     return jnp.max(strength[:, None] / (1 + distance / (_REACH * scale_radius)), axis=0)
 
 

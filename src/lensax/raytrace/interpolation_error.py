@@ -2,7 +2,7 @@
 
 from lensax._types import Array, Float
 
-__all__ = ["effective_spacing", "predicted_error", "predicted_peak"]
+__all__ = ["LARGEST_DEFLECTION", "effective_spacing", "predicted_error", "predicted_peak"]
 
 # Fitted to the true rms errors over tiles of single halos of 1e6 to 1e10 solar masses, scale radii 0.0005" to 0.57" and
 # truncations of 3 to 22 scale radii (scatter 0.23 in ln); benchmarks/lattice.py shows how it does on whole scenes.
@@ -11,7 +11,7 @@ _SHIFT = 0.85
 _REACH = 5.0
 _CORE = 4.0
 # The largest deflection of an NFW halo, at 1.3 scale radii, in units of kappa_s r_s.
-_LARGEST_DEFLECTION = 1.25
+LARGEST_DEFLECTION = 1.25
 _PEAK_REACH = 4.0
 _RESOLVED = 0.3
 # How far from where interpolation takes it to be a ray is met, in units of the largest third difference of the nodes.
@@ -77,4 +77,4 @@ def predicted_peak(
     unresolved = 1 + (distance + scale_radius) * (1 / (_RESOLVED * spacing))
     square = unresolved * unresolved
     fall = 1 + distance * (1 / (_PEAK_REACH * scale_radius))
-    return _LARGEST_DEFLECTION * kappa_s * scale_radius / (fall * (square * square))
+    return LARGEST_DEFLECTION * kappa_s * scale_radius / (fall * (square * square))

@@ -45,6 +45,16 @@ class TileBoxes(eqx.Module):
         """The boxes of some of the tiles."""
         return jax.tree.map(lambda leaf: leaf[:, index], self)
 
+    def distance(self, x: Float[Array, "halos 1"], y: Float[Array, "halos 1"]) -> Float[Array, "halos tiles"]:
+        """From halos to the nearest point of each box, arcsec; leaves are (n_tiles,), or (n_halos, n_tiles)."""
+        center_x, center_y, half_x, half_y = (
+            jnp.broadcast_to(leaf, (x.shape[0], leaf.shape[-1]))
+            for leaf in (self.center_x, self.center_y, self.half_x, self.half_y)
+        )
+        gap_x = jnp.maximum(jnp.abs(center_x - x) - half_x, 0)
+        gap_y = jnp.maximum(jnp.abs(center_y - y) - half_y, 0)
+        return jnp.sqrt(gap_x * gap_x + gap_y * gap_y)
+
 
 class Marked(eqx.Module):
     """Pairs whose predicted error exceeds a threshold.
@@ -68,9 +78,8 @@ def block_errors(
     Returns:
         the rms over the tile, and the number that is held against the threshold: no less, and a share of the peak.
     """
-    gap_x = jnp.maximum(jnp.abs(boxes.center_x[None] - halos.center_x[:, None]) - boxes.half_x[None], 0)
-    gap_y = jnp.maximum(jnp.abs(boxes.center_y[None] - halos.center_y[:, None]) - boxes.half_y[None], 0)
-    distance, spacing = jnp.sqrt(gap_x * gap_x + gap_y * gap_y), boxes.spacing[None]
+    distance = boxes.distance(halos.center_x[:, None], halos.center_y[:, None])
+    spacing = boxes.spacing[None]
     kappa_s, scale_radius, core_radius = (
         leaf[:, None] for leaf in (halos.kappa_s, halos.scale_radius, halos.core_radius)
     )
