@@ -11,6 +11,7 @@ multipliers m, a system of as many equations as there are zeros. The passes on i
 on Q that follow decide, and usually only confirm.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -59,11 +60,11 @@ def solve_free(matrix: Float[Array, "n n"], vector: Float[Array, " n"], free: Bo
     The free variables are gathered into the smallest of a few sizes that are known when compiling, so that a solution
     with many zeros costs little.
     """
-    return _solve_part(matrix[None], jnp.zeros((), jnp.int32), vector, free)
+    return _solve_part(lambda use: use(matrix), vector, free)
 
 
-def _solve_part(matrices: Array, kind: Array, vector: Array, free: Array) -> Array:
-    """`solve_free` of one of several matrices, (kinds, n, n)."""
+def _solve_part(with_matrix: Callable[[Callable[[Array], Array]], Array], vector: Array, free: Array) -> Array:
+    """`solve_free` of the matrix that `with_matrix` hands to a function."""
     n = vector.size
     sizes = _sizes(n)
     numbers = jnp.nonzero(free, size=n, fill_value=n)[0].astype(jnp.int32)
@@ -71,7 +72,7 @@ def _solve_part(matrices: Array, kind: Array, vector: Array, free: Array) -> Arr
 
     def at_size(m: int) -> Array:
         which = numbers[:m]
-        part = matrices.at[kind, which[:, None], which[None, :]].get(mode="fill", fill_value=0.0)
+        part = with_matrix(lambda q: q.at[which[:, None], which[None, :]].get(mode="fill", fill_value=0.0))
         factor = lax.linalg.cholesky(part + jnp.diag((which == n).astype(part.dtype)), symmetrize_input=False)
         return jnp.concatenate([cho_solve((factor, True), right[:m]), jnp.zeros(n - m, vector.dtype)])
 
@@ -119,13 +120,16 @@ def _pivot(matrix: Array, vector: Array, bounded: Array, start: Array, inverse: 
     """
     n = vector.size
     largest = jnp.max(jnp.abs(vector))
-    matrices = matrix[None] if inverse is None else jnp.stack([inverse, matrix])
     free_solution = vector if inverse is None else inverse @ vector
 
     def judged(free: Array, exact: Array) -> tuple[Array, Array]:
-        kind = exact.astype(jnp.int32) if inverse is not None else jnp.zeros((), jnp.int32)
-        solved = _solve_part(matrices, kind, jnp.where(exact, vector, -free_solution), free ^ ~exact)
-        image = matrices[kind] @ solved
+        def with_matrix(use: Callable[[Array], Array]) -> Array:
+            if inverse is None:
+                return use(matrix)
+            return lax.cond(exact, lambda: use(matrix), lambda: use(inverse))  # neither is copied
+
+        solved = _solve_part(with_matrix, jnp.where(exact, vector, -free_solution), free ^ ~exact)
+        image = with_matrix(lambda q: q @ solved)
         values = jnp.where(exact, solved, free_solution + image)
         gradient = jnp.where(exact, image - vector, solved)
         wrong = jnp.where(free, values < -_TOLERANCE * jnp.max(jnp.abs(values)), gradient < -_TOLERANCE * largest)

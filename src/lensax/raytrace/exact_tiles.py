@@ -94,8 +94,8 @@ class ExactTiles(eqx.Module):
         widest, first = lax.top_k(spread, count)
         # In a small frame nothing averages out, and exact tiles cost little.
         wide = (widest > _SPREAD) | (n_tiles <= 16 * count)
-        furthest, second = lax.top_k(kick.at[first].set(-1), min(_KICKED, count, n_tiles - count))
-        kicked = _BEYOND_TIDES * furthest * jnp.abs(furthest) > tolerance
+        furthest, second = lax.top_k(kick.at[first].set(0), min(_KICKED, count, n_tiles - count))
+        kicked = _BEYOND_TIDES * furthest**2 > tolerance
         return cls(jnp.concatenate([first, second]).astype(jnp.int32), jnp.concatenate([wide, kicked]))
 
     def others(self, n_tiles: int) -> Bool[Array, " tiles"]:
