@@ -225,6 +225,7 @@ def test_statistics_are_those_of_the_scene(universe):
     assert_legible(population_figure(found, "population", "row 4"))
 
 
+@pytest.mark.extended
 def test_maps_are_those_of_the_planes(universe):
     model, theta, _, scene = universe
     maps = plane_maps(model, theta, scene)

@@ -60,7 +60,8 @@ def campaign(configuration) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("source", ["campaign", pytest.param("configuration", marks=pytest.mark.extended)])
+@pytest.mark.extended
+@pytest.mark.parametrize("source", ["campaign", "configuration"])
 def test_it_trains_and_examines_itself(source, request, tmp_path):
     """From a campaign, and from the stream of a configuration."""
     run(str(EXAMPLES / "posterior_estimator.py"), str(request.getfixturevalue(source)), "--out", str(tmp_path), *FEW)

@@ -157,6 +157,7 @@ def test_sheets_balance_a_mixed_population(universes, planes):
     assert (error < 0.1 * np.abs(universes.sheets.mean(0))).all()  # so that a missing family would show
 
 
+@pytest.mark.extended
 def test_the_cores_drawn_are_those_expected(universes, planes, mixed):
     """Chi-squared of the core sizes, and so of t/t_c, of the field halos of one plane, against a sum over masses."""
     plane = 2

@@ -30,6 +30,7 @@ def test_corrections_are_what_makes_it_accurate():
     assert np.sqrt(np.mean(error**2)) > 5 * TOLERANCE
 
 
+@pytest.mark.extended
 def test_error_falls_with_the_tolerance():
     tracer = Lattice(tolerance=TOLERANCE / 10)
     rms, _ = assert_accurate(random_scene(300), tracer)
