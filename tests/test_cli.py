@@ -396,6 +396,7 @@ def test_bad_configurations_are_refused_in_one_line(tmp_path, monkeypatch, found
 
 
 @pytest.mark.slow
+@pytest.mark.extended
 def test_the_real_program_simulates(tiny):
     done = program("simulate", "tiny.yaml", "--count", 6, "--out", "made", "--seed", 3, "--shard-size", 4, cwd=tiny)
     assert done.returncode == 0, done.stderr

@@ -25,6 +25,7 @@ def theta(expected):
 
 
 @pytest.mark.slow
+@pytest.mark.extended
 def test_the_shipped_image_and_its_gradient_have_not_moved(expected, theta):
     image, gradient = evaluate(theta)
     np.testing.assert_allclose(image, expected["image"], rtol=0, atol=1e-6 * expected["image"].max())

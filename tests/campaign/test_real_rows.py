@@ -40,6 +40,7 @@ def made(roomy):
     return RowMaker(roomy, 1, 1, 6)(ROWS)
 
 
+@pytest.mark.extended
 def test_rows_that_the_catalogue_had_no_room_for(roomy, made):
     fullest = made.arrays["halos_per_plane"].max(axis=1)
     slots = int(np.median(fullest)) - 1

@@ -18,10 +18,8 @@ EXPECTED = {
 }
 
 
-CASES = [pytest.param(name, marks=() if name == "sidm_collapsed" else pytest.mark.extended) for name in EXPECTED]
-
-
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.extended
+@pytest.mark.parametrize("name", EXPECTED)
 def test_a_shipped_configuration_makes_the_universe_and_the_image_that_it_promises(name):
     text = (CONFIGS / f"{name}.yaml").read_text()
     for size, scale in (("[100, 100]", "0.05"), ("[160, 160]", "0.031")):

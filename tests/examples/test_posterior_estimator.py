@@ -77,6 +77,7 @@ def test_it_trains_and_examines_itself(source, request, tmp_path):
     assert (tmp_path / "estimator.eqx").stat().st_size > 10_000
 
 
+@pytest.mark.extended
 def test_campaign_and_stream_give_the_same_kind_of_data(campaign, configuration):
     import posterior_estimator
 

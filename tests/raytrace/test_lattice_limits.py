@@ -48,6 +48,7 @@ def test_every_frame(grid):
     np.testing.assert_allclose(trace.lens_y, exact.lens_y, atol=5 * TOLERANCE)
 
 
+@pytest.mark.extended
 def test_overflow_is_flagged_and_enlarging_cures_it():
     scene = with_halo(random_scene(100), 1e10, 0.2, 0.4)
     small = Lattice(capacity=16, pair_width=8)
@@ -68,6 +69,7 @@ def test_overflow_of_the_catalogue_is_passed_on():
     assert bool(traced(LATTICE, scene).diagnostics.overflow)
 
 
+@pytest.mark.extended
 def test_capacity_is_calibrated():
     stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *(random_scene(300, seed) for seed in range(4)))
 
