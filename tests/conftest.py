@@ -26,7 +26,7 @@ jax.config.update("jax_enable_x64", True)
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
-# What lives as long as the tests is not looked through again and again, nor is what they leave within one file.
+# Python looks for garbage seldom, and never among the modules, which live as long as the tests.
 gc.freeze()
 gc.set_threshold(100_000, 20, 20)
 

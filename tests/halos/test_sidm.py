@@ -210,7 +210,8 @@ def test_halos_follow_every_parameter_smoothly(mixed, planes):
 
 def test_no_collisions_leave_cold_halos(line_of_sight, planes, draw):
     model = halos.SIDM(halos.NFW(), halos.NFW(), jnp.array(0.0))
-    found = draw(halos.Population(Planck15, model, line_of_sight((8.0, 10.0)), n_slots=80), 1, planes)
-    cold = draw(halos.Population(Planck15, halos.CDM(), line_of_sight((8.0, 10.0)), n_slots=80), 1, planes)
+    with jax.disable_jit():  # compiled, two programs may round their last digit differently
+        found = draw(halos.Population(Planck15, model, line_of_sight((8.0, 10.0)), n_slots=80), 1, planes)
+        cold = draw(halos.Population(Planck15, halos.CDM(), line_of_sight((8.0, 10.0)), n_slots=80), 1, planes)
     for one, other in zip(jax.tree.leaves(found), jax.tree.leaves(cold), strict=True):
-        np.testing.assert_allclose(one, other, rtol=1e-14)  # two programs, which may round their last digit differently
+        np.testing.assert_array_equal(one, other)
