@@ -206,7 +206,8 @@ def test_a_folder_that_vanishes_is_named_and_begins_again(original, tmp_path):
 
     def vanish(rows):
         if (folder / ".lensax" / "shards" / "00000000.json").exists():
-            shutil.rmtree(folder)
+            # In one step: a shard that is being written beside this would hold up a removal file by file.
+            folder.rename(tmp_path / "elsewhere")
 
     work = toy_work(folder, 20, seed=1, shard_size=2)
     with pytest.raises(FolderLost, match="the folder is gone; the same command continues when it is back"):
