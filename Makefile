@@ -32,10 +32,10 @@ pictures: demo
 	$(BIN)/lensax preview configs/cdm_hst.yaml --out docs/images/preview.png
 
 test: $(VENV)/.installed-dev
-	$(ONE_THREAD) $(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile
+	$(ONE_THREAD) $(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal
 
 test-all: $(VENV)/.installed-dev
-	$(ONE_THREAD) $(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile -m "extended or not extended"
+	$(ONE_THREAD) $(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal -m "extended or not extended"
 
 # The bridges beside the real lenstronomy and PyAutoLens; PEER_PYTHON names a Python of 3.12 or newer.
 test-peers: $(VENV)/.installed-dev
@@ -66,6 +66,10 @@ bench: $(VENV)/.installed-dev
 clean:
 	rm -rf site build dist output .pytest_cache .mypy_cache .ruff_cache .hypothesis $(VENV)/.installed $(VENV)/.installed-dev
 
+# uv takes seconds where pip takes minutes; pip does it where there is no uv for this machine.
+install = $(BIN)/python -m pip install --quiet uv && $(BIN)/uv pip install --quiet --python $(BIN)/python -e '$(1)' || \
+	$(BIN)/python -m pip install --quiet -e '$(1)'
+
 # A given PYTHON must fit; otherwise the first interpreter on PATH that does.
 $(BIN)/python:
 	@for candidate in $(or $(PYTHON),python3 python3.14 python3.13 python3.12 python3.11 python); do \
@@ -79,9 +83,9 @@ $(BIN)/python:
 	exit 1
 
 $(VENV)/.installed: pyproject.toml | $(BIN)/python
-	$(BIN)/python -m pip install --quiet -e .
+	$(call install,.)
 	@touch $@
 
 $(VENV)/.installed-dev: pyproject.toml | $(BIN)/python
-	$(BIN)/python -m pip install --quiet -e '.[dev]'
+	$(call install,.[dev])
 	@touch $@ $(VENV)/.installed

@@ -129,16 +129,16 @@ class PlummerMixture(eqx.Module):
         """The mixture of every halo in `halo`, whose leaves share any one shape."""
         masses, reach = halo.discs()
         strength = (4 * halo.kappa_s / reach**2)[None] * masses
-        rows = []
-        for group, (numerator, _) in zip(_GROUPS, _TERMS):
-            # Term by term, every product on its own: a matrix product would round small coefficients off.
-            for row in numerator.tolist():
-                rows.append(sum(weight * strength[disc] for weight, disc in zip(row, group)))
+        # Products and sums one by one, all at once: a matrix product would round small coefficients off.
+        discs = strength[np.array(_GROUPS)]
+        weights = jnp.asarray(np.stack([numerator for numerator, _ in _TERMS]), strength.dtype)
+        weights = weights.reshape(*weights.shape, *(1,) * (strength.ndim - 1))
+        rows = jnp.sum(weights * discs[:, None], axis=2)
         return cls(
             center_x=halo.center_x,
             center_y=halo.center_y,
             inverse_square_reach=1 / (halo.scale_radius * reach) ** 2,
-            numerators=jnp.stack(rows),
+            numerators=rows.reshape(-1, *strength.shape[1:]),
         )
 
 

@@ -9,6 +9,8 @@ from typing import Any
 
 import equinox as eqx
 import jax.numpy as jnp
+import numpy as np
+from jax import lax
 
 from lensax._types import Array, Float
 
@@ -92,12 +94,12 @@ class Tides(eqx.Module):
         """From the tensors of the planes, leaves (n_planes, n_tiles)."""
         a, b, kick = arrival[:, :1], arrival[:, 1:], kick[:, None]
 
-        def sums(weight: Array) -> tuple[Tensor, Tensor]:
-            parts = [weight * part for part in (tensor.xx, tensor.xy, tensor.yy)]
-            later = [jnp.cumsum(part[::-1], axis=0)[::-1] - part for part in parts]
-            return Tensor(*later), Tensor(*(part.sum(0) for part in parts))
-
-        (later_aa, aa), (later_ab, ab), (later_bb, bb) = (sums(kick * p * q) for p, q in ((a, a), (a, b), (b, b)))
+        weight = kick[None] * jnp.stack([a * a, a * b, b * b])
+        parts = weight[:, None] * jnp.stack([tensor.xx, tensor.xy, tensor.yy])[None]
+        after = jnp.asarray(np.triu(np.ones((parts.shape[2],) * 2), 1), parts.dtype)
+        later = jnp.einsum("ij,pcjt->pcit", after, parts, precision=lax.Precision.HIGHEST)
+        later_aa, later_ab, later_bb = (Tensor(*later[i]) for i in range(3))
+        aa, ab, bb = (Tensor(*parts[i].sum(1)) for i in range(3))
 
         def combined(unit: Array, p: Array, first: Tensor, q: Array, second: Tensor) -> Tensor:
             return Tensor(
