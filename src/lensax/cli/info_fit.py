@@ -104,12 +104,14 @@ def _stages(setup: Any) -> list[tuple[str, str]]:
 
 
 def _work(setup: Any) -> list[tuple[str, str]]:
+    import jax.numpy as jnp
+
     from lensax.campaign.provenance import describe_device
     from lensax.inversion.frame import frame_of
 
     task = setup.task
     posterior = _posterior(setup)
-    source = posterior.model(posterior.constrain(posterior.center * 0)).source
+    source = posterior.model(posterior.constrain(jnp.zeros(posterior.n_parameters))).source
     frame = frame_of(task.dataset, source.over_sample)
     rays = f"{frame.x.size:,} from {frame.n_traced:,} pixels, those from which light blurs in included"
     return [

@@ -22,9 +22,9 @@ class Plan:
         draft: whether the first of several such passes has half as many cells, and as many rays as the first pass.
         smooth: deviation, in pixels of the data, of the smoothing of a brightness that scales a prior.
         precondition: whether a Hessian of the posterior, of two gradients for each parameter, shortens the last search.
-        tolerance: change of the log density within three iterations, in nats, below which a search has ended; ten
-            times as much in all searches but the last of the last stage, a hundred times in a first pass and a draft,
-            of which nothing is left but the noise, the mesh and where the next search begins.
+        tolerance: change of the log density within three iterations, in nats, below which the search of the last stage
+            has ended; a hundred times as much in the stages before it, of which nothing is left but the noise, the
+            brightness, the mesh and where the next search begins.
 
     Raises:
         ValueError: a number of passes below 0, a count below 1, fewer than 4 cells along an axis of the first mesh, or

@@ -1,10 +1,9 @@
 r"""The posterior of a model given an image, as a function of an unconstrained vector.
 
-    ln P(z) = ln E(theta) + ln pi(theta) + ln|d theta / d z| + ln P(positions),    theta = T(center + scale z)
+    ln P(z) = ln E(theta) + ln pi(theta) + ln|d theta / d z| + ln P(positions),    theta = theta(z)
 
-E is the evidence of the inversion, in which source and linear light are integrated out, pi the prior, T the map from
-the real line to each prior's support. Center and scale are the median and the spread of the prior itself, so that z is
-of the order of one wherever the prior is not negligible: no optimiser or sampler needs to be told about units.
+E is the evidence of the inversion, in which source and linear light are integrated out, pi the prior, and theta(z) the
+map of `Coordinates`.
 """
 
 from collections.abc import Mapping
@@ -17,6 +16,7 @@ import numpy as np
 
 from lensax._check import check, positive
 from lensax._types import Array, Bool, Float, Scalar, as_real
+from lensax.fit.coordinates import Coordinates
 from lensax.fit.model import FitModel
 from lensax.fit.positions import Positions
 from lensax.fit.programs import Evaluation, Likelihood, assembled, constrained, evaluate, solved
@@ -26,15 +26,13 @@ from lensax.inversion import Evidence, IndependentNoise, Noise, Observation, Rec
 from lensax.inversion.diagnosis import check_solution
 from lensax.inversion.guard import settle
 from lensax.inversion.magnification import magnification
-from lensax.inversion.source import drawn, observe, solve, system_of
-from lensax.parameters.distribution import numpyro_rules
+from lensax.inversion.reconstruction import reconstruct
+from lensax.inversion.source import observe, solve, system_of
 
 __all__ = ["Evaluation", "Posterior"]
 
 Vector = Float[Array, " parameters"] | Float[np.ndarray, " parameters"]
 Start = Bool[Array, " coefficients"] | Bool[np.ndarray, " coefficients"] | None
-
-_DRAWS = 4096  # of each prior, for its median and its spread
 
 
 @final
@@ -43,7 +41,7 @@ class Posterior(eqx.Module):
 
     Attributes:
         observation: the dataset made ready.
-        center, scale: median and spread of each prior on the real line.
+        coordinates: the map from z to the parameters.
         n_coefficients: how many coefficients and amplitudes are solved for.
 
     Args:
@@ -65,8 +63,7 @@ class Posterior(eqx.Module):
     positions: Positions | None
     minimum_magnification: Scalar
     observation: Observation
-    center: Float[Array, " parameters"]
-    scale: Float[Array, " parameters"]
+    coordinates: Coordinates
     n_coefficients: int = eqx.field(static=True)
 
     def __init__(
@@ -83,9 +80,9 @@ class Posterior(eqx.Module):
         self.model, self.dataset, self.positions = model, dataset, positions
         self.noise = IndependentNoise() if noise is None else noise
         self.minimum_magnification = as_real(minimum_magnification)
-        self.center, self.scale = _standard(model)
+        self.coordinates = Coordinates(model.prior)
         # Which kinds of parts there are does not depend on theta, only their numbers do.
-        parts = model(self.constrain(jnp.zeros(self.center.size)))
+        parts = model(self.constrain(jnp.zeros(self.n_parameters)))
         self.observation = observe(parts.source, dataset, self.noise)
         mesh, light = parts.source.mesh, (*parts.source.components, *parts.light)
         cells = 0 if mesh is None else mesh.shape[0] * mesh.shape[1]
@@ -106,7 +103,7 @@ class Posterior(eqx.Module):
 
     def constrain(self, z: Float[Array, "*batch parameters"]) -> dict[str, Float[Array, "*batch"]]:
         """The parameters at a point z."""
-        return self._transformed(z)[0]
+        return self.coordinates.constrain(z)
 
     def unconstrained(self, theta: Mapping[str, Any]) -> Float[Array, "*batch parameters"]:
         """The point z of parameters.
@@ -114,17 +111,7 @@ class Posterior(eqx.Module):
         Raises:
             ValueError: a concrete value outside of its prior's support.
         """
-        prior = self.model.prior
-        flat = prior.flatten(theta)
-        with numpyro_rules():
-            parts = [_biject(law).inv(flat[..., i]) for i, law in enumerate(prior.laws)]
-        for name, value, part in zip(prior.names, jnp.moveaxis(flat, -1, 0), parts):
-            if not isinstance(part, jax.core.Tracer) and not np.all(np.isfinite(part)):
-                raise ValueError(
-                    f"theta: {name} must lie inside its prior {prior.describe()[name]}, got {np.asarray(value)}"
-                )
-        u = jnp.stack(parts, -1)
-        return (u - jnp.broadcast_to(self.center, u.shape)) / jnp.broadcast_to(self.scale, u.shape)
+        return self.coordinates.unconstrained(theta)
 
     def log_density(self, z: Vector, start: Start = None) -> Scalar:
         """ln P(z); minus infinity, with a gradient of zero, where the lens is refused.
@@ -169,7 +156,7 @@ class Posterior(eqx.Module):
 
     def system(self, z: Vector) -> System:
         """The linear system at z."""
-        return assembled(self, constrained(self, as_real(z)))[0]
+        return assembled(self, constrained(self.coordinates, as_real(z)))[0]
 
     def solution(self, theta: Mapping[str, Any], start: Start = None) -> Reconstruction:
         """Source, light and residuals at `theta`.
@@ -188,7 +175,7 @@ class Posterior(eqx.Module):
 
         Meant for a thread of its own while the system itself is being compiled: `evaluate` takes what is there.
         """
-        theta = constrained(self, jnp.zeros(self.n_parameters))
+        theta = constrained(self.coordinates, jnp.zeros(self.n_parameters))
         shapes = eqx.filter_eval_shape(self.system_at, theta)
         system = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
         found, _ = solved(self, theta, self._start(None), system)
@@ -196,18 +183,7 @@ class Posterior(eqx.Module):
 
     def _drawn(self, theta: dict[str, Array], system: System, evidence: Evidence) -> Reconstruction:
         parts = _parts(self.model, theta)
-        return drawn(parts.source, self.observation, parts.lens, parts.light, system, evidence)
-
-    def _transformed(self, z: Array) -> tuple[dict[str, Array], Array]:
-        """theta, and the logarithm of the volume that z takes up in it."""
-        u = jnp.broadcast_to(self.center, z.shape) + jnp.broadcast_to(self.scale, z.shape) * z
-        theta, log_volume = {}, jnp.sum(jnp.log(self.scale))
-        with numpyro_rules():
-            for i, (name, law) in enumerate(self.model.prior.distributions.items()):
-                transform = _biject(law)
-                theta[name] = transform(u[..., i])
-                log_volume = log_volume + transform.log_abs_det_jacobian(u[..., i], theta[name])
-        return theta, log_volume
+        return reconstruct(parts.source, self.observation, parts.lens, parts.light, system, evidence)
 
     def system_at(self, theta: dict[str, Array]) -> System:
         """The linear system at theta, to be traced."""
@@ -225,30 +201,6 @@ class Posterior(eqx.Module):
         good = evidence.certified & (enlarged >= self.minimum_magnification)
         return total, Likelihood(total, evidence, enlarged, good)
 
-    def prior_at(self, z: Array) -> tuple[Scalar, dict[str, Array]]:
-        """The logarithm of the prior density of z, and theta; to be traced."""
-        theta, log_volume = self._transformed(z)
-        return self.model.prior.log_prob(theta) + log_volume, theta
-
-
-def _standard(model: FitModel) -> tuple[Array, Array]:
-    """Median and spread of each prior on the real line."""
-    draws = model.prior.sample(jax.random.key(0), (_DRAWS,))
-    centers, scales = [], []
-    with numpyro_rules():
-        for name, law in model.prior.distributions.items():
-            low, middle, high = np.quantile(np.asarray(_biject(law).inv(draws[name])), (0.1587, 0.5, 0.8413))
-            centers.append(middle)
-            scales.append(0.5 * (high - low))
-    return as_real(np.array(centers)), as_real(np.array(scales))
-
-
-def _biject(law: Any) -> Any:
-    """NumPyro's map from the real line to the support of a distribution."""
-    from numpyro.distributions import biject_to
-
-    return biject_to(law.support)
-
 
 @eqx.filter_jit
 def _parts(model: FitModel, theta: dict[str, Array]) -> Any:
@@ -257,7 +209,7 @@ def _parts(model: FitModel, theta: dict[str, Array]) -> Any:
 
 @eqx.filter_custom_vjp
 def _log_density(z: Any, posterior: Posterior, start: Any) -> Scalar:
-    log_prior, theta = posterior.prior_at(z)
+    log_prior, theta = posterior.coordinates.log_prior(z), posterior.constrain(z)
     value, found = posterior.likelihood_at(theta, posterior.system_at(theta), start)
     return settle(value + log_prior, found.good, ())[0]
 

@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from lensax._types import Array, Bool, Float, Int, Scalar
+from lensax.fit.coordinates import Coordinates
 from lensax.inversion import Evidence, System
 from lensax.inversion.guard import settle
 
@@ -49,9 +50,9 @@ class Likelihood(NamedTuple):
 
 
 @eqx.filter_jit
-def constrained(posterior: Any, z: Array) -> dict[str, Array]:
+def constrained(coordinates: Coordinates, z: Array) -> dict[str, Array]:
     """theta at z."""
-    return posterior.constrain(z)
+    return coordinates.constrain(z)
 
 
 @eqx.filter_jit
@@ -80,11 +81,23 @@ def pulled(pull: Any, bar: System, slope: dict[str, Array]) -> dict[str, Array]:
 
 
 @eqx.filter_jit
-def finished(posterior: Any, z: Array, found: Likelihood, slope: dict[str, Array]) -> Evaluation:
-    """The posterior at z from the likelihood and its gradient by theta."""
-    (log_prior, _), back = jax.vjp(posterior.prior_at, z)
-    (gradient,) = back((jnp.ones_like(log_prior), slope))
-    value, gradient = settle(found.value + log_prior, found.good, gradient)
+def finished(
+    coordinates: Coordinates, z: Array, value: Array, good: Array, slope: dict[str, Array]
+) -> tuple[Scalar, Float[Array, " parameters"]]:
+    """ln P(z) and its gradient from the likelihood and its gradient by theta."""
+    log_prior, gradient = jax.value_and_grad(coordinates.log_prior)(z)
+    (of_slope,) = jax.vjp(coordinates.constrain, z)[1](slope)
+    return settle(value + log_prior, good, gradient + of_slope)
+
+
+def evaluate(posterior: Any, z: Array, start: Any, system: System | None) -> Evaluation:
+    """All of them in turn; without the way back where a system is given."""
+    theta, pull = constrained(posterior.coordinates, z), None
+    if system is None:
+        system, pull = assembled(posterior, theta)
+    found, (slope, bar) = solved(posterior, theta, start, system)
+    slope = slope if pull is None else pulled(pull, bar, slope)
+    value, gradient = finished(posterior.coordinates, z, found.value, found.good, slope)
     evidence = found.evidence
     return Evaluation(
         log_density=value,
@@ -95,12 +108,3 @@ def finished(posterior: Any, z: Array, found: Likelihood, slope: dict[str, Array
         passes=evidence.passes,
         good=found.good,
     )
-
-
-def evaluate(posterior: Any, z: Array, start: Any, system: System | None) -> Evaluation:
-    """All of them in turn; without the way back where a system is given."""
-    theta, pull = constrained(posterior, z), None
-    if system is None:
-        system, pull = assembled(posterior, theta)
-    found, (slope, bar) = solved(posterior, theta, start, system)
-    return finished(posterior, z, found, slope if pull is None else pulled(pull, bar, slope))

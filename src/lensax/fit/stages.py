@@ -36,7 +36,8 @@ __all__ = ["FIRST_STRENGTH", "Memory", "Plan", "Stage", "fit_in_stages"]
 FIRST_STRENGTH = "first_pass.strength"
 """Name of the parameter of the first pass's regularization."""
 
-# Tolerance of a first pass and of a draft over that of the last search.
+# Tolerance of all searches but the last over that of the last: noise and brightness, which are taken from them, change
+# the density of the next pass by more.
 _ROUGH = 100.0
 
 Progress = Callable[[str, int, float], None]
@@ -123,9 +124,7 @@ def fit_in_stages(
         raise ValueError(f"fit_in_stages: {names} can only be known from an earlier pass; passes must be at least 1")
     count = 1 + (plan.passes if rough else int(plan.noise))
 
-    def run(
-        name: str, model: FitModel, starts: Sequence[Mapping[str, Any]], hold: Sequence[str] = (), loose: float = 10.0
-    ) -> Stage:
+    def run(name: str, model: FitModel, starts: Sequence[Mapping[str, Any]], hold: Sequence[str] = ()) -> Stage:
         posterior = Posterior(model, dataset, noise, positions, minimum_magnification)
         known = memory.load(name, posterior)
         if known is not None:
@@ -133,7 +132,7 @@ def fit_in_stages(
             return stages[-1]
         more = starting_points(posterior, key, draws) if draws and key is not None and not stages else []
         learned = _learned(posterior, stages[-1]) if stages else None
-        tolerance = plan.tolerance * (1 if len(stages) == count - 1 else loose)
+        tolerance = plan.tolerance * (1 if len(stages) == count - 1 else _ROUGH)
         prior = set(posterior.model.regularization_names)
         fitted = bool(stages) and prior <= set(stages[-1].posterior.names)
         with ThreadPoolExecutor(1) as beside:
@@ -143,7 +142,7 @@ def fit_in_stages(
         return stages[-1]
 
     first = _first_model(model, plan) if rough else model
-    stage = run("first pass", first, [_start(first, start) for start in starts], plan.hold_first, _ROUGH)
+    stage = run("first pass", first, [_start(first, start) for start in starts], plan.hold_first)
     if plan.noise:
         dataset, noise = noise_of(dataset, stage.found, plan.correlated)
     if not rough:
@@ -160,7 +159,7 @@ def fit_in_stages(
         filled = _filled(part, mesh, stage.found, plan.smooth * float(dataset.pixel_scale))
         again = set(filled.prior.names) - set(_of_size(filled))  # a new map has its own size
         known = {name: value for name, value in stage.maximum.theta.items() if name in again}
-        stage = run(f"pass {number + 2}", filled, [_start(filled, known)], loose=_ROUGH if drafted else 10.0)
+        stage = run(f"pass {number + 2}", filled, [_start(filled, known)])
     return stages
 
 

@@ -19,7 +19,7 @@ from jax import lax
 from jax.scipy.linalg import cho_solve
 
 from lensax._types import Array, Bool, Float, Int, Scalar
-from lensax.inversion.cholesky import Factorized, factorize
+from lensax.inversion.cholesky import Factorized, factorize, product
 from lensax.inversion.nnls import nnls_of_unit_diagonal
 
 __all__ = ["Evidence", "evidence_of", "log_determinant"]
@@ -43,6 +43,7 @@ class Evidence(eqx.Module):
         free: coefficients that are not held at zero.
         passes: of the non-negative solution; 0 where it was not asked for.
         certified: whether the solution is one (see `NonNegative`).
+        covariance: of the coefficients without the bounds, `(F + H)^-1`.
     """
 
     log_evidence: Scalar
@@ -55,6 +56,7 @@ class Evidence(eqx.Module):
     free: Bool[Array, " n"]
     passes: Int[Array, ""]
     certified: Bool[Array, ""]
+    covariance: Float[Array, "n n"]
 
 
 @jax.custom_vjp
@@ -73,6 +75,23 @@ def _factorize_backward(inverse: Array, bar: Factorized) -> tuple[Array]:
 
 
 _factorize.defvjp(_factorize_forward, _factorize_backward)
+
+
+@jax.custom_vjp
+def _covariance(matrix: Array, inverse: Array) -> Array:
+    """The inverse of a matrix that is known already."""
+    return inverse
+
+
+def _covariance_forward(matrix: Array, inverse: Array) -> tuple[Array, Array]:
+    return inverse, inverse
+
+
+def _covariance_backward(inverse: Array, bar: Array) -> tuple[Array, None]:
+    return -product(product(inverse, bar), inverse), None
+
+
+_covariance.defvjp(_covariance_forward, _covariance_backward)
 
 
 def _unit_diagonal(matrix: Array) -> tuple[Array, Array]:
@@ -135,6 +154,7 @@ def evidence_of(
         free=free,
         passes=passes,
         certified=certified,
+        covariance=_covariance(scaled, inverse) * scale[:, None] * scale[None, :],
     )
 
 

@@ -9,7 +9,6 @@ import numpy as np
 
 from lensax._types import Array, Float, Scalar
 from lensax.inversion.amplitude import BrightnessMap
-from lensax.inversion.cholesky import factorize
 from lensax.inversion.evidence import Evidence
 from lensax.inversion.mesh import PlacedMesh
 from lensax.inversion.system import Observation, System, observe_rays, white_columns
@@ -37,7 +36,6 @@ class Reconstruction(eqx.Module):
         residual: data minus model.
         normalized_residual: the same, white: of unit variance and independent where the model is right.
         light_components: every component of the lens's linear light at its amplitude, (components, n_y, n_x).
-        covariance: without the bounds, `(F + H)^-1`: coefficients, amplitudes of the source, amplitudes of the lens.
         n_effective: number of coefficients of the source that the data determine, `tr[F (F + H)^-1]`.
         extent: (left, right, bottom, top) of the source in arcsec: of the mesh, or about the components.
         n_pixels: pixels of the mask.
@@ -55,11 +53,15 @@ class Reconstruction(eqx.Module):
     residual: Float[Array, "n_y n_x"]
     normalized_residual: Float[Array, "n_y n_x"]
     light_components: Float[Array, "components n_y n_x"]
-    covariance: Float[Array, "n n"]
     n_effective: Scalar
     data_support: Float[Array, " cells"]
     extent: tuple[Any, Any, Any, Any]
     n_pixels: int = eqx.field(static=True)
+
+    @property
+    def covariance(self) -> Float[Array, "n n"]:
+        """Without the bounds, `(F + H)^-1`: coefficients, amplitudes of the source, amplitudes of the lens."""
+        return self.evidence.covariance
 
     @property
     def log_evidence(self) -> Scalar:
@@ -143,9 +145,9 @@ def _extent(mesh: PlacedMesh | None, rays: Rays, brightness: Array) -> tuple[Any
 
 @eqx.filter_jit
 def reconstruct(
-    source: Any, prior: Array, observation: Observation, lens: Any, light: Any, system: System, evidence: Evidence
+    source: Any, observation: Observation, lens: Any, light: Any, system: System, evidence: Evidence
 ) -> Reconstruction:
-    """Draw the images of a solution."""
+    """The reconstruction that belongs to a solution, whether that is certified or not."""
     frame = observation.frame
     placed, taps, rays = observe_rays(observation, source.mesh, lens)
     columns, _ = white_columns(observation, light, source.components, rays)
@@ -157,9 +159,6 @@ def reconstruct(
     lensed = observation.blurred(brightness)
     components = columns[n_source - n :] * amplitudes[:, None, None]
     residual = observation.data - lensed - jnp.sum(components, 0)
-    total = system.curvature + prior
-    scale = 1 / jnp.sqrt(jnp.diag(total))
-    covariance = factorize(total * scale[:, None] * scale[None, :]).inverse * scale[:, None] * scale[None, :]
     return Reconstruction(
         evidence=evidence,
         mesh=placed,
@@ -172,8 +171,7 @@ def reconstruct(
         residual=frame.place(frame.inner(residual)),
         normalized_residual=frame.place(observation.white(residual[None])[0]),
         light_components=frame.place(frame.inner(components)),
-        covariance=covariance,
-        n_effective=jnp.sum(system.curvature[:n_source] * covariance[:n_source]),
+        n_effective=jnp.sum(system.curvature[:n_source] * evidence.covariance[:n_source]),
         data_support=jnp.diag(system.curvature)[:n],
         extent=_extent(placed, rays, brightness),
         n_pixels=frame.n_masked,

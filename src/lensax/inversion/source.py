@@ -23,7 +23,7 @@ from lensax.inversion.system import Observation, System, assemble
 from lensax.inversion.trace import linear_light
 from lensax.light import LightBasis
 
-__all__ = ["Source", "drawn", "observe", "part", "prior_matrix", "reconstruction", "solve", "system_of"]
+__all__ = ["Source", "observe", "part", "prior_matrix", "reconstruction", "solve", "system_of"]
 
 
 def part(owner: str, name: str, kind: type) -> Callable[[Any], Any]:
@@ -155,19 +155,7 @@ def reconstruction(
     system = system_of(source, observation, lens, parts)
     evidence = solve(source, system, start)
     check_solution(system, source.regularization, evidence)
-    return drawn(source, observation, lens, parts, system, evidence)
-
-
-def drawn(
-    source: Source,
-    observation: Observation,
-    lens: Any,
-    light: tuple[LightBasis, ...],
-    system: System,
-    evidence: Evidence,
-) -> Reconstruction:
-    """The reconstruction that belongs to a solution, whether that is certified or not."""
-    return reconstruct(source, _prior(source, system)[0], observation, lens, light, system, evidence)
+    return reconstruct(source, observation, lens, parts, system, evidence)
 
 
 @eqx.filter_jit
@@ -186,9 +174,6 @@ def prior_matrix(source: Source, system: System) -> tuple[Float[Array, "n n"], S
     cells = source.regularization.precision(system.mesh)
     both = jax.scipy.linalg.block_diag(cells.matrix, amplitudes[0]) if light.size else cells.matrix
     return both, cells.log_determinant + amplitudes[1]
-
-
-_prior = eqx.filter_jit(prior_matrix)
 
 
 @eqx.filter_jit
