@@ -1,5 +1,6 @@
 """The linear system: tiles against dense matrices, noise, masks and PSFs; and the evidence against its definition."""
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -119,6 +120,23 @@ def test_evidence_is_the_marginal_density(small):
     white = multivariate_normal(np.zeros(d.size), np.eye(d.size) + a.T @ prior @ a).logpdf(d)
     jacobian = -0.5 * (float(system.log_normalization) - d.size * np.log(2 * np.pi))
     np.testing.assert_allclose(free.log_evidence, white + jacobian, rtol=1e-10)
+
+
+def test_covariance_is_the_inverse_and_has_its_derivative(small):
+    pixelization, system, _ = small
+    total = np.asarray(system.curvature + prior_matrix(pixelization, system)[0])
+    np.testing.assert_allclose(pixelization.evidence(system).covariance @ total, np.eye(len(total)), atol=1e-8)
+
+    @jax.jit
+    def effective(factor):
+        """Coefficients that data with so much less noise determine."""
+        curvature = factor * system.curvature
+        more = eqx.tree_at(lambda system: system.curvature, system, curvature)
+        return jnp.sum(curvature * pixelization.evidence(more).covariance)
+
+    slope = jax.grad(effective)(1.0)
+    assert slope > 0
+    np.testing.assert_allclose(slope, (effective(1 + 1e-5) - effective(1 - 1e-5)) / 2e-5, rtol=1e-6)
 
 
 def test_terms_add_up_and_positivity_is_certified(small):
