@@ -50,6 +50,7 @@ def test_draws_are_those_of_the_posterior(made, about, whole):
     assert samples.evaluations > 2 * 40
 
 
+@pytest.mark.extended
 def test_an_interrupted_chain_goes_on_as_if_nothing_had_happened(made, about, whole, tmp_path):
     class Stop(Exception):
         pass
