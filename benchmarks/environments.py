@@ -80,11 +80,18 @@ def build(name: str) -> str:
     shutil.rmtree(FOLDER / name, ignore_errors=True)
     FOLDER.mkdir(exist_ok=True)
     log = FOLDER / f"{name}.log"
-    pip = [str(FOLDER / name / "bin" / "python"), "-m", "pip", "install"]
+    own = FOLDER / name / "bin"
+    pip = [str(own / "python"), "-m", "pip", "install"]
+    uv = [str(own / "uv"), "pip", "install", "--python", str(own / "python")]
+    what = [*peer.options, *peer.packages]
     with log.open("w") as out:
-        for command in ([python, "-m", "venv", str(FOLDER / name)], [*pip, *peer.options, *peer.packages]):
-            if subprocess.run(command, stdout=out, stderr=subprocess.STDOUT, cwd=ROOT).returncode:
-                return f"left out: could not be installed, see {log.relative_to(ROOT)}"
+
+        def done(*command: str) -> bool:
+            return subprocess.run(command, stdout=out, stderr=subprocess.STDOUT, cwd=ROOT).returncode == 0
+
+        fast = done(python, "-m", "venv", str(FOLDER / name)) and done(*pip, "uv") and done(*uv, *what)
+        if not fast and not done(*pip, *what):
+            return f"left out: could not be installed, see {log.relative_to(ROOT)}"
     (FOLDER / name / "complete").write_text("\n".join(peer.packages))
     return "installed"
 
