@@ -89,8 +89,8 @@ def build(name: str) -> str:
         def done(*command: str) -> bool:
             return subprocess.run(command, stdout=out, stderr=subprocess.STDOUT, cwd=ROOT).returncode == 0
 
-        fast = done(python, "-m", "venv", str(FOLDER / name)) and done(*pip, "uv") and done(*uv, *what)
-        if not fast and not done(*pip, *what):
+        made = done(python, "-m", "venv", str(FOLDER / name))
+        if not made or not ((done(*pip, "uv") and done(*uv, *what)) or done(*pip, *what)):
             return f"left out: could not be installed, see {log.relative_to(ROOT)}"
     (FOLDER / name / "complete").write_text("\n".join(peer.packages))
     return "installed"

@@ -115,6 +115,12 @@ def test_a_draft_is_coarser_and_a_new_map_has_its_own_size():
     assert np.linalg.eigvalsh(last.maximum.covariance).min() > 0
 
 
+def test_cells_that_are_larger_than_asked_for_are_remarked_on():
+    box, extent = SourceBox(cell=0.04, most=64), (-0.5, 0.5, -0.5, 0.5)
+    assert box.remark(UniformMesh((25, 25), extent)) is None
+    assert "0.125 arcsec, not 0.04: SourceBox lays at most 64" in box.remark(UniformMesh((8, 8), extent))
+
+
 @pytest.mark.extended
 def test_a_closed_model_is_fitted_as_it_is():
     begin = {name: jnp.asarray(START[name]) for name in parametric().prior.names}

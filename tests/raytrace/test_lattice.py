@@ -1,9 +1,21 @@
 """The lattice against the exact tracer: its accuracy, and its own estimate of it."""
 
+import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from lattice_scenes import REDSHIFTS, SLOTS, assert_accurate, errors, lattice_scene, population, random_scene, with_halo
+from lattice_scenes import (
+    EXACT,
+    REDSHIFTS,
+    SLOTS,
+    assert_accurate,
+    errors,
+    lattice_scene,
+    population,
+    random_scene,
+    traced,
+    with_halo,
+)
 
 from lensax._types import cast
 from lensax.raytrace import Lattice
@@ -45,6 +57,7 @@ ADVERSARIAL = {
     "halo at the frame's corner": dict(mass=1e9, x=-1.0, y=1.0),
     "compact collapsed halo": dict(mass=1e8, x=0.33, y=-0.42, collapse=0.002, plane=2),
     "collapsed halo behind the lens": dict(mass=1e8, x=0.05, y=-0.04, collapse=0.01, plane=7),
+    "folds behind a massive perturber": dict(mass=1e12, x=-0.4, y=0.5, plane=3, concentration=8.0),
     "massive perturber": dict(mass=1e11, x=0.6, y=-0.5, concentration=9.0),
     "massive perturber behind the lens": dict(mass=1e10, x=0.1, y=0.05, plane=6, concentration=9.0),
     "cored massive perturber": dict(mass=1e10, x=-0.5, y=0.2, core=0.5, plane=1),
@@ -79,10 +92,25 @@ def test_exact_tiles_are_different_tiles():
     assert len(ExactTiles.chosen(spread, kick, TOLERANCE, 0).tiles) == 0
 
 
-@pytest.mark.parametrize("center", [(0.0, 0.0), (0.025, 0.025), (0.1, 0.1)])
+# In a corner of four pixels, in the middle of a pixel, on a ray, on a node.
+@pytest.mark.parametrize("center", [(0.0, 0.0), (0.025, 0.025), (0.0125, 0.0125), (0.1, 0.1)])
 @pytest.mark.parametrize("slope", [1.8, 2.3])
 def test_torn_centre(center, slope):
     assert_accurate(random_scene(seed=6, center=center, slope=slope))
+
+
+def test_images_on_the_critical_curve():
+    """A source on the caustic: what is bright lies where the lens magnifies an error of the deflection without end."""
+    scene = random_scene(seed=7)
+    exact = traced(EXACT, scene)
+    x, y = (np.asarray(getattr(exact, axis)) for axis in ("source_x", "source_y"))
+    (x_y, x_x), (y_y, y_x) = np.gradient(x), np.gradient(y)
+    row, column = np.unravel_index(np.argmin(np.abs(x_x * y_y - x_y * y_x)), x.shape)
+    where = lambda scene: (scene.source[0].center_x, scene.source[0].center_y)  # noqa: E731
+    on_caustic = eqx.tree_at(where, scene, (jnp.asarray(x[row, column]), jnp.asarray(y[row, column])))
+    _, bright, _ = errors(on_caustic)
+    assert bright[row, column]
+    assert_accurate(on_caustic)
 
 
 def test_planes_without_halos():

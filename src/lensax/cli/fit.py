@@ -73,6 +73,7 @@ def fit(
         with folder.open(digest, seed, configuration.text) as own_seed, watching() as watcher:
             found = run_fit(task, folder, own_seed, sampling if nuts else None, watcher)
             code = report(found, setup.truth, folder.path, config.stem, quick)
+        say_cells(task.model.source.parts.get("mesh"), found.stages[-1].posterior.model.source.parts.get("mesh"))
     finally:
         jax.config.update("jax_enable_x64", before)
     say(f"results: {folder.path}")
@@ -190,6 +191,15 @@ def _number(value: Any) -> str:
     import numpy as np
 
     return f"{value:.4g}" if np.isfinite(np.ma.filled(value, np.nan)) else ""
+
+
+def say_cells(asked: Any, mesh: Any) -> None:
+    """Say so if the mesh of the source is coarser than was asked for."""
+    from lensax.fit.preparation import SourceBox
+
+    remark = asked.remark(mesh) if isinstance(asked, SourceBox) else None
+    if remark is not None:
+        say_note(remark)
 
 
 def say_doubts(found: "Found", quick: bool) -> int:

@@ -70,10 +70,10 @@ class Coordinates(eqx.Module):
         u = jnp.stack(parts, -1)
         return (u - jnp.broadcast_to(self.center, u.shape)) / jnp.broadcast_to(self.scale, u.shape)
 
-    def log_prior(self, z: Float[Array, " parameters"]) -> Scalar:
-        """The logarithm of the prior density of z."""
+    def with_log_prior(self, z: Float[Array, " parameters"]) -> tuple[Scalar, dict[str, Scalar]]:
+        """The logarithm of the prior density of z, and the parameters there."""
         theta, log_volume = self._transformed(z)
-        return self.prior.log_prob(theta) + log_volume
+        return self.prior.log_prob(theta) + log_volume, theta
 
     def _transformed(self, z: Array) -> tuple[dict[str, Array], Array]:
         """theta, and the logarithm of the volume that z takes up in it."""

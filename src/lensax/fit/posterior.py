@@ -209,7 +209,7 @@ def _parts(model: FitModel, theta: dict[str, Array]) -> Any:
 
 @eqx.filter_custom_vjp
 def _log_density(z: Any, posterior: Posterior, start: Any) -> Scalar:
-    log_prior, theta = posterior.coordinates.log_prior(z), posterior.constrain(z)
+    log_prior, theta = posterior.coordinates.with_log_prior(z)
     value, found = posterior.likelihood_at(theta, posterior.system_at(theta), start)
     return settle(value + log_prior, found.good, ())[0]
 

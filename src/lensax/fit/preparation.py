@@ -17,6 +17,7 @@ __all__ = ["SourceBox", "brightness_of", "noise_of"]
 
 _WIDE = 120  # pixels per side of the picture in which the source is looked for
 _SMOOTH = 0.05  # arcsec by which that picture is smoothed
+_NOTICED = 1.1  # cells that are so much larger than asked for are worth a remark
 _FINE = 2  # pixels of a brightness map along a deviation of its smoothing
 
 
@@ -63,6 +64,18 @@ class SourceBox(eqx.Module):
         cell = max(float(self.cell), float(np.sqrt((x[1] - x[0]) * (y[1] - y[0]) / self.most)))
         shape = tuple(max(self.degree + 2, round((b - a) / cell)) for a, b in (y, x))
         return UniformMesh(shape=shape, extent=tuple(float(edge) for edge in (*x, *y)), degree=self.degree)
+
+    def remark(self, mesh: UniformMesh) -> str | None:
+        """That a mesh has larger cells than were asked for, in words; None if it has not."""
+        assert mesh.extent is not None
+        left, right, bottom, top = mesh.extent
+        cell = max((right - left) / mesh.shape[1], (top - bottom) / mesh.shape[0])
+        if cell < _NOTICED * float(self.cell):
+            return None
+        return (
+            f"the cells of the source are {cell:.3f} arcsec, not {float(self.cell):g}: SourceBox lays at most "
+            f"{self.most} of them (`most` allows more)"
+        )
 
 
 def brightness_of(found: Reconstruction, mesh: UniformMesh, smooth: float) -> BrightnessMap:

@@ -85,9 +85,9 @@ def finished(
     coordinates: Coordinates, z: Array, value: Array, good: Array, slope: dict[str, Array]
 ) -> tuple[Scalar, Float[Array, " parameters"]]:
     """ln P(z) and its gradient from the likelihood and its gradient by theta."""
-    log_prior, gradient = jax.value_and_grad(coordinates.log_prior)(z)
-    (of_slope,) = jax.vjp(coordinates.constrain, z)[1](slope)
-    return settle(value + log_prior, good, gradient + of_slope)
+    (log_prior, _), back = jax.vjp(coordinates.with_log_prior, z)
+    (gradient,) = back((jnp.ones_like(log_prior), slope))
+    return settle(value + log_prior, good, gradient)
 
 
 def evaluate(posterior: Any, z: Array, start: Any, system: System | None) -> Evaluation:

@@ -190,7 +190,7 @@ def _climb(
         if progress is not None:
             progress(name, count, best)
 
-    rough, fine = 10 * plan.tolerance, tolerance
+    rough = max(10 * plan.tolerance, tolerance)
     prior = posterior.model.regularization_names
     if prior and len(prior) < posterior.n_parameters and not known:
         rest = [other for other in posterior.names if other not in prior]
@@ -201,10 +201,10 @@ def _climb(
         learned[alone, :] = learned[:, alone] = 0.0
         best = max(tops, key=lambda top: top.log_density)
         learned[np.ix_(alone, alone)] = best.covariance[np.ix_(alone, alone)]
-    maximum = maximize(posterior, starts, plan.iterations, hold, learned, report, fine)
+    maximum = maximize(posterior, starts, plan.iterations, hold, learned, report, tolerance)
     if plan.precondition and not hold:
         covariance = laplace(posterior, maximum.z, maximum.free).covariance
-        maximum = maximize(posterior, [maximum.theta], plan.iterations, (), covariance, report, fine)
+        maximum = maximize(posterior, [maximum.theta], plan.iterations, (), covariance, report, tolerance)
     return _stage(name, posterior, maximum)
 
 

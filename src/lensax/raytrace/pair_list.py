@@ -114,7 +114,8 @@ class _Tree(eqx.Module):
         """Place of the first number that is larger than each value, or of the last one, and that number."""
         at = jnp.zeros_like(value)
         for level in self.levels:
-            at = at * _BRANCHES + jnp.sum(level[at] <= value[:, None], axis=1, dtype=jnp.int32)
+            near = level[jnp.minimum(at, level.shape[0] - 1)]
+            at = at * _BRANCHES + jnp.sum(near <= value[:, None], axis=1, dtype=jnp.int32)
         at = jnp.minimum(at, self.size - 1)
         return at, self.levels[-1].reshape(-1)[at]
 

@@ -93,7 +93,6 @@ class Tides(eqx.Module):
     def of(cls, tensor: Tensor, arrival: Float[Array, "planes 2"], kick: Float[Array, " planes"]) -> "Tides":
         """From the tensors of the planes, leaves (n_planes, n_tiles)."""
         a, b, kick = arrival[:, :1], arrival[:, 1:], kick[:, None]
-
         weight = kick[None] * jnp.stack([a * a, a * b, b * b])
         parts = weight[:, None] * jnp.stack([tensor.xx, tensor.xy, tensor.yy])[None]
         after = jnp.asarray(np.triu(np.ones((parts.shape[2],) * 2), 1), parts.dtype)
