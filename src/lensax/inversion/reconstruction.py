@@ -121,13 +121,19 @@ class Reconstruction(eqx.Module):
         rows, columns = shape
         x = left + (np.arange(columns) + 0.5) * ((right - left) / columns)
         y = bottom + (np.arange(rows) + 0.5) * ((top - bottom) / rows)
-        what = self.source_deviation if deviation else self.source_brightness
-        return what(jnp.broadcast_to(x[None, :], (rows, columns)), jnp.broadcast_to(y[:, None], (rows, columns)))
+        shape = rows, columns
+        return _seen(self, jnp.broadcast_to(x[None, :], shape), jnp.broadcast_to(y[:, None], shape), deviation)
 
     def brightness_map(self, shape: Sequence[int] = (64, 64), extent: Sequence[Any] | None = None) -> BrightnessMap:
         """The source as a `BrightnessMap` from 0 to 1, with which a prior of the next fit can be scaled."""
         edges = self.extent if extent is None else extent
         return BrightnessMap(self.source_image(shape, edges), tuple(float(edge) for edge in edges))  # type: ignore[arg-type]
+
+
+@eqx.filter_jit
+def _seen(found: Reconstruction, x: Array, y: Array, deviation: bool) -> Array:
+    """The source, or its deviation: one program instead of one for each operation."""
+    return (found.source_deviation if deviation else found.source_brightness)(x, y)
 
 
 def _extent(mesh: PlacedMesh | None, rays: Rays, brightness: Array) -> tuple[Any, Any, Any, Any]:
