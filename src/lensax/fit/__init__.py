@@ -1,5 +1,6 @@
 """Fitting a model to an image: posterior, maximum, error bars and samples."""
 
+from lensax.fit.coordinates import Coordinates
 from lensax.fit.images import FitImages, fit_images
 from lensax.fit.laplace import Laplace, laplace
 from lensax.fit.maximum import History, Maximum, maximize, starting_points
@@ -13,6 +14,7 @@ from lensax.fit.waiting import BrightnessMesh
 
 __all__ = [
     "BrightnessMesh",
+    "Coordinates",
     "Evaluation",
     "FitImages",
     "FitModel",

@@ -47,11 +47,6 @@ def product(a: Float[Array, "n m"], b: Float[Array, "m k"]) -> Float[Array, "n k
     return lax.optimization_barrier(jnp.matmul(*lax.optimization_barrier((a, b))))
 
 
-def log_determinant_of(factor: Float[Array, "n n"]) -> Scalar:
-    """`ln|L L^T|` of a Cholesky factor."""
-    return 2 * jnp.sum(jnp.log(jnp.diag(factor)))
-
-
 def _parts(triangle: Array) -> tuple[Array, Array, Array]:
     half = triangle.shape[0] // 2
     return triangle[:half, :half], triangle[half:, :half], triangle[half:, half:]
