@@ -116,9 +116,10 @@ def test_a_draft_is_coarser_and_a_new_map_has_its_own_size():
 
 
 def test_cells_that_are_larger_than_asked_for_are_remarked_on():
-    box, extent = SourceBox(cell=0.04, most=64), (-0.5, 0.5, -0.5, 0.5)
-    assert box.remark(UniformMesh((25, 25), extent)) is None
-    assert "0.125 arcsec, not 0.04: SourceBox lays at most 64" in box.remark(UniformMesh((8, 8), extent))
+    extent = (-0.5, 0.5, -0.5, 0.5)
+    assert SourceBox(cell=0.04, most=700).remark(UniformMesh((25, 25), extent)) is None
+    remark = SourceBox(cell=0.04, most=64).remark(UniformMesh((8, 8), extent))
+    assert "0.125 arcsec, not 0.04: SourceBox lays at most 64" in remark
 
 
 @pytest.mark.extended

@@ -7,7 +7,7 @@ import pytest
 
 from lensax.instrument import AdaptiveOverSample, Grid
 from lensax.raytrace.lattice_geometry import Geometry
-from lensax.raytrace.pair_list import Pairs
+from lensax.raytrace.pair_list import Pairs, _Tree
 from lensax.raytrace.recursion import PlaneStep, Rays, advance
 from lensax.raytrace.transfer import Transfer
 
@@ -60,6 +60,16 @@ def test_third_differences_are_those_of_the_stencils(grid, tile, cells):
     stencils = np.asarray(geometry.stencils(nodes))
     expected = sum(np.abs(np.diff(stencils, 3, axis=axis)).max((1, 2)) for axis in (1, 2))
     np.testing.assert_allclose(geometry.largest_third_difference(nodes), expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("size", [1, 31, 32, 33, 1024, 1025, 40000])
+def test_a_tree_is_searched_like_a_sorted_list(size):
+    numbers = np.cumsum(np.random.default_rng(size).integers(0, 4, size)).astype(np.int32)
+    values = np.unique([0, *np.linspace(0, numbers[-1] + 5, 400).astype(np.int32)]).astype(np.int32)
+    at, found = jax.jit(lambda numbers, values: _Tree.of(numbers).first_above(values))(numbers, values)
+    expected = np.minimum(np.searchsorted(numbers, values, side="right"), size - 1)
+    np.testing.assert_array_equal(at, expected)
+    np.testing.assert_array_equal(found, numbers[expected])
 
 
 @pytest.mark.parametrize("width", [8, 64])

@@ -61,7 +61,7 @@ class SourceBox(eqx.Module):
         margin = float(self.margin)
         x = left + np.array([columns.min(), columns.max() + 1]) * scales[1] + np.array([-margin, margin])
         y = bottom + np.array([rows.min(), rows.max() + 1]) * scales[0] + np.array([-margin, margin])
-        cell = max(float(self.cell), float(np.sqrt((x[1] - x[0]) * (y[1] - y[0]) / self.most)))
+        cell = self._cell_within(float(x[1] - x[0]), float(y[1] - y[0]))
         shape = tuple(max(self.degree + 2, round((b - a) / cell)) for a, b in (y, x))
         return UniformMesh(shape=shape, extent=tuple(float(edge) for edge in (*x, *y)), degree=self.degree)
 
@@ -69,13 +69,17 @@ class SourceBox(eqx.Module):
         """That a mesh has larger cells than were asked for, in words; None if it has not."""
         assert mesh.extent is not None
         left, right, bottom, top = mesh.extent
-        cell = max((right - left) / mesh.shape[1], (top - bottom) / mesh.shape[0])
+        cell = self._cell_within(right - left, top - bottom)
         if cell < _NOTICED * float(self.cell):
             return None
         return (
             f"the cells of the source are {cell:.3f} arcsec, not {float(self.cell):g}: SourceBox lays at most "
             f"{self.most} of them (`most` allows more)"
         )
+
+    def _cell_within(self, width: float, height: float) -> float:
+        """Size of the cells of a mesh of this size, arcsec."""
+        return max(float(self.cell), math.sqrt(width * height / self.most))
 
 
 def brightness_of(found: Reconstruction, mesh: UniformMesh, smooth: float) -> BrightnessMap:

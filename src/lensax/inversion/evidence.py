@@ -79,7 +79,7 @@ _factorize.defvjp(_factorize_forward, _factorize_backward)
 
 @jax.custom_vjp
 def _covariance(matrix: Array, inverse: Array) -> Array:
-    """The inverse of a matrix that is known already."""
+    """The inverse of a symmetric matrix, known already, with its derivative."""
     return inverse
 
 

@@ -61,7 +61,8 @@ def pack(catalogue: HaloCatalogue, width: int, blocks: int | None = None) -> Hal
         return jnp.append(leaf, jnp.asarray(EMPTY_SLOT[name], leaf.dtype))[slot].reshape(blocks, width)
 
     block = jnp.arange(blocks, dtype=jnp.int32)
-    plane = jnp.minimum(jnp.sum(end[None] <= block[:, None], axis=1, dtype=jnp.int32), n_planes - 1)
+    plane = jnp.searchsorted(end, block, side="right", method="compare_all").astype(jnp.int32)
+    plane = jnp.minimum(plane, n_planes - 1)
     packed = type(halos)(**{field.name: gather(field.name) for field in dataclasses.fields(halos)})
     occupied = packed.kappa_s != 0
     return HaloBlocks(

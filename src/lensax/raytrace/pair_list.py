@@ -60,7 +60,7 @@ class Pairs(eqx.Module):
         per_block = words.shape[1] * words.shape[2]
         running = jnp.cumsum(lax.population_count(words.reshape(-1)).astype(jnp.int32), dtype=jnp.int32)
         planes = jnp.arange(n_planes + 1, dtype=plane.dtype)
-        first_block = jnp.sum(plane[None] < planes[:, None], axis=1, dtype=jnp.int32)
+        first_block = jnp.searchsorted(plane, planes, method="compare_all").astype(jnp.int32)
         first = jnp.concatenate([jnp.zeros(1, jnp.int32), running])[first_block * per_block]
         return cls(words.reshape(-1), _Tree.of(running), first, words.shape[2])
 
