@@ -11,7 +11,8 @@ Prints a table and adds it to those in benchmarks/results/. The lattice runs in 
 import argparse
 import functools
 import json
-import time
+import os
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -20,15 +21,11 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from operations import times_by_scope
 
 import lensax as lx
 from lensax._types import cast
-from lensax.mass.plummer import PlummerMixture
 from lensax.raytrace import Direct, Lattice
-from lensax.raytrace.exact import mixture_deflection, trace_exactly
-from lensax.raytrace.lattice_layout import automatic_layout
-from lensax.raytrace.packing import pack
-from lensax.raytrace.recursion import Rays
 
 COSMOLOGY = lx.cosmology.FlatLambdaCDM(67.74, 0.3075)
 REDSHIFTS, LENS_REDSHIFT, SOURCE_REDSHIFT = (0.1, 0.2, 0.3, 0.4, 0.5, 0.7, 0.9, 1.1, 1.3), 0.5, 1.5
@@ -36,6 +33,21 @@ PLANES = lx.raytrace.Planes(REDSHIFTS, LENS_REDSHIFT, SOURCE_REDSHIFT, COSMOLOGY
 MASSES, SLOPE = (1e6, 1e10), -1.9
 HALF_WIDTH = 3.0  # arcsec, of the square that halos fill
 RESULTS = Path(__file__).parent / "results"
+# Scopes of an image's program, and what they are.
+PARTS = {
+    "population": "drawing the halos",
+    "packing": "packing the halos, discs of each",
+    "nodes": "nodes: every halo, all planes",
+    "choice": "choice of pairs, error estimate",
+    "rays": "rays: interpolation, planes, tides",
+    "pairs": "pairs",
+    "macro": "macro model",
+    "exact_tiles": "exact tiles",
+    "light": "light",
+    "pixels": "binning, point spread function",
+    "noise": "noise",
+}
+REST = "all other"
 
 
 @jax.jit
@@ -258,89 +270,39 @@ def gradients(options: argparse.Namespace) -> list[dict[str, Any]]:
     return rows
 
 
-def milliseconds(function: Callable[[], Any], repeats: int) -> tuple[float, float]:
-    """Smallest wall-clock and smallest processor time of a call, after a first one that compiles."""
-    jax.block_until_ready(function())
-    wall, processor = [], []
-    for _ in range(repeats):
-        start, busy = time.perf_counter(), time.process_time()
-        jax.block_until_ready(function())
-        wall.append(time.perf_counter() - start)
-        processor.append(time.process_time() - busy)
-    return 1e3 * min(wall), 1e3 * min(processor)
+def program_of(config: str | None, count: int, factor: int, options: argparse.Namespace) -> tuple[Any, Any, int]:
+    """An image as one function of some arguments, these arguments, and how many halos are in it.
 
-
-def without(corrections: Any, pairs: bool, exact: bool) -> Any:
-    """The corrections less all pairs, less all exact tiles."""
-    for index in range(len(corrections.levels)):
-        if pairs:
-            corrections = eqx.tree_at(
-                lambda c, i=index: c.levels[i].pairs.first, corrections, replace_fn=jnp.zeros_like
-            )
-        if exact:
-            corrections = eqx.tree_at(
-                lambda c, i=index: c.levels[i].exact.needed, corrections, replace_fn=jnp.zeros_like
-            )
-    return corrections
+    Of random halos a noiseless one without a point spread function; of a configuration everything.
+    """
+    if config is not None:
+        model = lx.ForwardModel.from_yaml(config)
+        given = model.prior.sample(jax.random.key(0)), jax.random.key(1)
+        return model.both, given, int(jnp.sum(model.scene(*given).halos.counts))
+    scene = cast(next(scenes_of(None, count, 1)), jnp.float32)
+    instrument = lx.Instrument((options.pixels, options.pixels), options.pixel_scale, None, 1000.0, over_sample=factor)
+    simulator = lx.Simulator(instrument, Lattice(options.tolerance))
+    return functools.partial(simulator.noiseless, diagnostics=True), (scene,), int(jnp.sum(scene.halos.counts))
 
 
 def profile_of(count: int, factor: int, options: argparse.Namespace) -> dict[str, Any]:
-    """Differences between programs that do more and more, smallest of their processor times."""
-    grid, tracer = grid_of(options, factor), Lattice()
-    scene = cast(next(scenes_of(options.config, count, 1)), jnp.float32)
-    layout = automatic_layout(tracer, grid, scene.halos.n_planes, scene.halos.n_slots, scene.halos.room)
-    chosen = eqx.filter_jit(lambda scene: tracer.corrections(scene, grid))(scene)
-    spare = eqx.tree_at(lambda scene: scene.macro, scene, ())
-
-    def trace(scene: lx.Scene, corrections: Any) -> Any:
-        return tracer.trace(scene, grid, corrections)
-
-    def image(scene: lx.Scene) -> Any:
-        trace = tracer.trace(scene, grid)
-        return grid.bin(brightness(scene, trace.source_x, trace.source_y)), trace.diagnostics
-
-    def packed(scene: lx.Scene) -> Any:
-        blocks = pack(scene.halos, layout.width)
-        return blocks, jax.vmap(PlummerMixture.from_halo)(blocks.halos)
-
-    def nodes(scene: lx.Scene) -> Any:
-        blocks, mixture = packed(scene)
-        start = Rays.start(*(a.reshape(-1) for a in layout.geometry.nodes(scene.dtype)))
-        return trace_exactly(scene, blocks, mixture, mixture_deflection, start, visit=True)
-
-    nothing, pairs = without(chosen, True, True), without(chosen, False, True)
-    shoot = eqx.filter_jit(trace)
-    programs: dict[str, Callable[[], Any]] = {
-        "packing": functools.partial(eqx.filter_jit(packed), scene),
-        "nodes": functools.partial(eqx.filter_jit(nodes), scene),
-        "choice": functools.partial(eqx.filter_jit(lambda scene: tracer.corrections(scene, grid)), scene),
-        "rays": functools.partial(shoot, spare, nothing),
-        "macro": functools.partial(shoot, scene, nothing),
-        "pairs": functools.partial(shoot, scene, pairs),
-        "exact": functools.partial(shoot, scene, chosen),
-        "image": functools.partial(eqx.filter_jit(image), scene),
-    }
-    time_of = {name: milliseconds(program, 40)[1] for name, program in programs.items()}
-    parts = {
-        "packing the halos, discs of each": time_of["packing"],
-        "nodes: every halo, all planes": time_of["nodes"] - time_of["packing"],
-        "choice of pairs, error estimate": time_of["choice"] - time_of["nodes"],
-        "rays: interpolation, planes": time_of["rays"] - time_of["nodes"],
-        "macro model": time_of["macro"] - time_of["rays"],
-        "pairs": time_of["pairs"] - time_of["macro"],
-        "exact tiles": time_of["exact"] - time_of["pairs"],
-    }
-    parts["light, binning, the rest"] = time_of["image"] - sum(parts.values())
-    count = int(jnp.sum(scene.halos.counts))
-    print(f"{count} halos, over-sampling {factor}: {time_of['image']:.1f} ms of processor time")
+    """The operations of an image, by what they are for."""
+    function, given, count = program_of(options.config, count, factor, options)
+    wide = {"xla_cpu_prefer_vector_width": 512}  # as lensax compiles its own programs
+    lowered = eqx.filter_jit(function, compiler_options=wide).lower(*given)
+    compiled = lowered.compile()
+    found = times_by_scope(compiled.compiled.as_text(), functools.partial(compiled, *given), PARTS, REST, 20)
+    parts = {PARTS.get(name, name): 1e3 * seconds for name, seconds in found.items() if seconds > 0}
+    row = {"population": population(options.config), "halos": count, "over_sample": factor}
+    total = sum(parts.values())
+    print(*row.values(), f"{total:.1f} ms")
     for name, value in parts.items():
         print(f"  {name:48s} {value:6.2f} ms", flush=True)
-    name = population(options.config)
-    return {"population": name, "halos": count, "over_sample": factor, "processor_ms": time_of["image"], "parts": parts}
+    return {**row, "processor_ms": total, "parts": parts}
 
 
 def profile(options: argparse.Namespace) -> list[dict[str, Any]]:
-    """Where the time goes."""
+    """Where the time goes, on one core: the times of operations add up there."""
     halos = options.halos if options.config is None else [0]
     return [profile_of(count, factor, options) for count in halos for factor in options.over_sample]
 
@@ -350,7 +312,7 @@ def profile_table(rows: list[dict[str, Any]]) -> str:
     lines = []
     for row in rows:
         head = f"{row['population']}, {row['halos']} halos, over-sampling {row['over_sample']}"
-        lines += [f"| {head} | ms of processor time |", "|---|--:|"]
+        lines += [f"| {head} | ms on one core |", "|---|--:|"]
         lines += [f"| {name} | {value:.2f} |" for name, value in row["parts"].items()]
         lines += [f"| **image** | **{row['processor_ms']:.1f}** |", ""]
     return "\n".join(lines)
@@ -424,7 +386,11 @@ def main() -> None:
     )
     parser.add_argument("--config", help="draw the scenes from this configuration")
     options = parser.parse_args()
-    jax.config.update("jax_enable_x64", True)
+    cores = os.sched_getaffinity(0)
+    if options.what == "profile" and len(cores) > 1:
+        os.sched_setaffinity(0, {min(cores)})
+        os.execv(sys.executable, [sys.executable, *sys.argv])  # JAX has counted the cores already
+    jax.config.update("jax_enable_x64", options.what != "profile")
     rows = {"accuracy": accuracy, "gradients": gradients, "profile": profile}[options.what](options)
     RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"lattice_{options.what}.json"

@@ -284,6 +284,7 @@ class ForwardModel(eqx.Module):
 def _noiseless(simulator: Simulator, scene: Scene) -> tuple[Array, Diagnostics]:
     trace = simulator.tracer.trace(scene, simulator.instrument.padded_grid)
 
+    @jax.named_scope("light")
     def light(trace: Trace) -> Array:
         brightness = jnp.zeros_like(trace.source_x)
         for profile in scene.source:
@@ -306,6 +307,7 @@ def _observe(simulator: Simulator, scene: Scene, key: PRNGKeyArray) -> Observati
 
 
 @eqx.filter_jit
+@jax.named_scope("population")
 def _make_scene(recipe: Callable, theta: dict[str, Array], key: PRNGKeyArray) -> Scene:
     return recipe(theta, jax.random.split(key)[0])
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -47,13 +48,21 @@ def spot(shape, extent):
 @pytest.mark.parametrize("smooth", [0.05, 0.1])
 def test_a_brightness_is_smoothed_by_an_angle(smooth):
     """Variances add: of the source, of the smoothing, and of the map's quadratic splines, 1/4 of a pixel squared."""
-    bright = smoothed_map(spot, (-1.0, 1.0, -0.8, 0.8), smooth)
+    width, height = 2.0, 1.6
+    bright = smoothed_map(spot, (-width / 2, width / 2, -height / 2, height / 2), smooth)
     x = np.linspace(-0.79, 0.79, 200)
     image = np.asarray(bright(*jnp.meshgrid(jnp.asarray(x), jnp.asarray(x))))
-    for axis in (0, 1):
+    for axis, length in ((0, width), (1, height)):
         share = image.sum(axis) / image.sum()
-        expected = 0.1**2 + smooth**2 + 0.25 * (smooth / 2) ** 2
+        pixel = length / bright.image.shape[1 - axis]
+        expected = 0.1**2 + smooth**2 + 0.25 * pixel**2
         np.testing.assert_allclose(np.sum(share * x**2), expected, rtol=0.01)
+
+
+def test_maps_of_nearly_the_same_extent_are_one_program():
+    near, far = (smoothed_map(spot, (-half, half, -0.8, 0.8), 0.1) for half in (0.9, 1.1))
+    assert jax.tree.structure(near) == jax.tree.structure(far)
+    assert near.image.shape == far.image.shape
 
 
 def test_a_prior_is_given_the_brightness_of_an_earlier_fit(found):

@@ -1,6 +1,9 @@
 """The lattice against the exact tracer: its accuracy, and its own estimate of it."""
 
+import re
+
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -18,8 +21,11 @@ from lattice_scenes import (
 )
 
 from lensax._types import cast
+from lensax.instrument import Instrument
+from lensax.instrument.psf import Gaussian
 from lensax.raytrace import Lattice
 from lensax.raytrace.exact_tiles import ExactTiles
+from lensax.simulate import Simulator
 
 TOLERANCE = 2e-5
 
@@ -132,3 +138,11 @@ def test_without_a_catalogue():
     error, _, diagnostics = errors(scene)
     assert error.max() < 1e-14
     assert float(diagnostics.error_estimate) == 0.0
+
+
+def test_a_profile_finds_the_parts_of_an_image():
+    simulator = Simulator(Instrument((16, 16), 0.1, Gaussian(0.1, size=5), 1000.0, over_sample=2))
+    image = jax.jit(lambda key: simulator(random_scene(30), key))
+    text = image.lower(jax.random.key(0)).as_text(debug_info=True)
+    for part in ("packing", "nodes", "choice", "rays", "pairs", "macro", "exact_tiles", "light", "pixels", "noise"):
+        assert re.search(rf'"(\S+/)?{part}/\w+"', text), part

@@ -18,7 +18,8 @@ __all__ = ["SourceBox", "brightness_of", "noise_of"]
 _WIDE = 120  # pixels per side of the picture in which the source is looked for
 _SMOOTH = 0.05  # arcsec by which that picture is smoothed
 _NOTICED = 1.1  # cells that are so much larger than asked for are worth a remark
-_FINE = 2  # pixels of a brightness map along a deviation of its smoothing
+_FINE = 2  # pixels of a brightness map along a deviation of its smoothing, at least
+_STEP = 128  # the sides of brightness maps are multiples of so many pixels: a map of another extent is the same program
 
 
 @final
@@ -114,7 +115,7 @@ def smoothed_map(image: Callable[..., Any], extent: tuple[float, ...], smooth: f
     from scipy.ndimage import gaussian_filter
 
     left, right, bottom, top = extent
-    shape = [max(4, math.ceil(_FINE * length / smooth)) for length in (top - bottom, right - left)]
+    shape = [_STEP * math.ceil(_FINE * length / smooth / _STEP) for length in (top - bottom, right - left)]
     deviations = smooth * shape[0] / (top - bottom), smooth * shape[1] / (right - left)
     return BrightnessMap(np.clip(gaussian_filter(np.asarray(image(shape, extent)), deviations), 0.0, None), extent)
 

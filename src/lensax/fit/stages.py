@@ -17,7 +17,7 @@ from lensax.fit.plan import Plan
 from lensax.fit.positions import Positions
 from lensax.fit.posterior import Posterior
 from lensax.fit.preparation import SourceBox, brightness_of, noise_of
-from lensax.fit.waiting import awaits_brightness, is_open, laid, waiting, with_brightness
+from lensax.fit.waiting import BrightnessMesh, awaits_brightness, is_open, laid, waiting, with_brightness
 from lensax.instrument import Imaging
 from lensax.inversion import (
     AdaptiveMesh,
@@ -92,8 +92,10 @@ def fit_in_stages(
     the result and the pass repeated.
     Any other source is fitted as it is, and again with the noise that its residuals tell.
 
-    The first of these passes may be a draft, with half of the cells and fewer rays; all others have the same mesh and
-    are one program. What a stage has learned of the shape of the posterior shortens the search of the next one.
+    The first of these passes may be a draft, with half of the cells and fewer rays; all others have as many cells and
+    are one program. A box is laid around the source once, or twice if there is a draft; cells that follow a brightness
+    follow that of the pass before. What a stage has learned of the shape of the posterior shortens the search of the
+    next one.
 
     Args:
         model: what is fitted.
@@ -153,9 +155,11 @@ def fit_in_stages(
         if number and plan.noise:  # the misfit of the pass before has inflated it
             dataset, noise = noise_of(dataset, stage.found, plan.correlated)
         drafted = plan.draft and number == 0 and plan.passes > 1
-        if number == 0 or (number == 1 and plan.draft):
-            part = _draft(model, plan) if drafted else model
-            mesh = laid(part.source.parts["mesh"], stage.found)
+        part = _draft(model, plan) if drafted else model
+        open_mesh = part.source.parts["mesh"]
+        # A box of another size is another program; cells that follow the brightness follow the latest.
+        if number == 0 or (number == 1 and plan.draft) or isinstance(open_mesh, BrightnessMesh):
+            mesh = laid(open_mesh, stage.found)
         filled = _filled(part, mesh, stage.found, plan.smooth * float(dataset.pixel_scale))
         again = set(filled.prior.names) - set(_of_size(filled))  # a new map has its own size
         known = {name: value for name, value in stage.maximum.theta.items() if name in again}

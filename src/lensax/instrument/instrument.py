@@ -3,6 +3,7 @@
 from typing import Any, final
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -144,6 +145,7 @@ class Instrument(eqx.Module):
     def _sampling(self) -> int:
         return 1 if self.psf is None else self.psf.sampling
 
+    @jax.named_scope("pixels")
     def observe(self, surface_brightness: Float[Array, "*rays"]) -> Float[Array, "n_y n_x"]:
         """The expected image: binned to the PSF's samples, blurred, added up to pixels, the frame cut out.
 
@@ -159,6 +161,7 @@ class Instrument(eqx.Module):
         samples = self.padded_grid.bin(surface_brightness, self._sampling)
         return (samples if self.psf is None else _blur(samples, self.psf)) * self.pixel_scale**2
 
+    @jax.named_scope("noise")
     def add_noise(self, image: Float[Array, "n_y n_x"], key: PRNGKeyArray) -> Float[Array, "n_y n_x"]:
         """One noisy exposure of an expected image, the sky's mean subtracted (see `lensax.instrument.noise.add_noise`).
 

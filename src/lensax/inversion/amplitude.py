@@ -34,7 +34,7 @@ class BrightnessMap(eqx.Module):
     """
 
     image: Float[Array, "n_y n_x"]
-    extent: tuple[float, float, float, float] = eqx.field(static=True)
+    extent: Float[Array, " 4"]
 
     def __init__(self, image: Any, extent: Any) -> None:
         image = as_real(image)
@@ -43,8 +43,9 @@ class BrightnessMap(eqx.Module):
             raise ValueError(
                 f"BrightnessMap: expected a finite image that is positive somewhere, got shape {image.shape}"
             )
-        self.extent = tuple(float(edge) for edge in extent)  # type: ignore[assignment]
-        if len(self.extent) != 4 or not (self.extent[0] < self.extent[1] and self.extent[2] < self.extent[3]):
+        self.extent = jnp.stack([as_real(edge) for edge in extent])
+        edges = concrete(self.extent)
+        if self.extent.shape != (4,) or (edges is not None and not (edges[0] < edges[1] and edges[2] < edges[3])):
             raise ValueError(f"BrightnessMap: extent must be (left, right, bottom, top) in arcsec, got {extent!r}")
         clipped = jnp.maximum(image, 0.0)
         self.image = clipped / jnp.max(clipped)
@@ -52,7 +53,7 @@ class BrightnessMap(eqx.Module):
     def __call__(self, x: Float[Array, "*shape"], y: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
         """The brightness at positions in arcsec."""
         rows, columns = self.image.shape
-        left, right, bottom, top = self.extent
+        left, right, bottom, top = self.extent.astype(x.dtype)
         row, along_y = _three((y - bottom) / (top - bottom) * rows - 0.5, rows)
         column, along_x = _three((x - left) / (right - left) * columns - 0.5, columns)
         padded = jnp.pad(self.image, 3)

@@ -127,7 +127,7 @@ class Reconstruction(eqx.Module):
     def brightness_map(self, shape: Sequence[int] = (64, 64), extent: Sequence[Any] | None = None) -> BrightnessMap:
         """The source as a `BrightnessMap` from 0 to 1, with which a prior of the next fit can be scaled."""
         edges = self.extent if extent is None else extent
-        return BrightnessMap(self.source_image(shape, edges), tuple(float(edge) for edge in edges))  # type: ignore[arg-type]
+        return BrightnessMap(self.source_image(shape, edges), edges)
 
 
 @eqx.filter_jit

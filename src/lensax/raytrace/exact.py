@@ -56,25 +56,28 @@ def trace_exactly(
         first_plane: planes before it are left out.
         visit: also return where the rays met every plane and how its halos deflected them.
     """
-    steps = jax.tree.map(lambda leaf: leaf[blocks.plane], plane_steps(scene))
+    steps = plane_steps(scene)
     # Checkpointed inside of the branch that calls it: else reverse mode writes out every term of every halo.
     deflection = jax.checkpoint(deflection)
 
     def block(carry: Any, row: Any) -> tuple[Any, Visited | None]:
         rays, alpha = carry
-        deflector, step, last, filled = row
+        deflector, plane, last, filled = row
 
         def add(alpha: Any) -> Any:
             return jax.tree.map(jnp.add, alpha, deflection(deflector, rays.x, rays.y))
 
+        def move_on(rays: Rays, alpha: Any) -> tuple[Rays, Any]:
+            step = jax.tree.map(lambda leaf: leaf[plane], steps)
+            return advance(rays, step, alpha, scene.macro), jax.tree.map(jnp.zeros_like, alpha)
+
         alpha = lax.cond(filled, add, lambda alpha: alpha, alpha)
-        ahead = lax.cond(last, lambda rays: advance(rays, step, alpha, scene.macro), lambda rays: rays, rays)
-        rest = jax.tree.map(lambda a: jnp.where(last, jnp.zeros_like(a), a), alpha)
-        return (ahead, rest), Visited(rays.x, rays.y, *alpha) if visit else None
+        met = Visited(rays.x, rays.y, *alpha) if visit else None
+        return lax.cond(last, move_on, lambda *same: same, rays, alpha), met
 
     zero = jnp.zeros_like(rays.x)
     counts = blocks.plane >= first_plane
-    rows = (deflectors, steps, blocks.last & counts, blocks.filled & counts)
+    rows = (deflectors, blocks.plane, blocks.last & counts, blocks.filled & counts)
     (end, _), visited = lax.scan(jax.checkpoint(block), (rays, (zero, zero)), rows)
     if visit:
         n_planes, n_blocks = scene.planes.n_planes, blocks.plane.shape[0]

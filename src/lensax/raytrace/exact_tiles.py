@@ -36,8 +36,8 @@ _KICKED = 8
 _STRONGEST = 8
 # At so many scale radii the deflection of an NFW halo is half of its largest.
 _REACH = 10.0
-# Tiles are traced, or skipped, together, so many that they have about this number of rays.
-_RAYS_TOGETHER = 1024
+# Tiles are traced, or skipped, together: those chosen for their spread at once, or in equal parts of so many rays.
+_RAYS_TOGETHER = 1536
 
 
 class PackedHalos(NamedTuple):
@@ -73,10 +73,12 @@ class ExactTiles(eqx.Module):
     Attributes:
         tiles: which ones, all different.
         needed: whether each is traced exactly.
+        wide: how many are chosen for their spread.
     """
 
     tiles: Int[Array, " exact"]
     needed: Bool[Array, " exact"]
+    wide: int = eqx.field(static=True)
 
     @classmethod
     def chosen(
@@ -96,7 +98,7 @@ class ExactTiles(eqx.Module):
         wide = (widest > _SPREAD) | (n_tiles <= 16 * count)
         furthest, second = lax.top_k(kick.at[first].set(0), min(_KICKED, count, n_tiles - count))
         kicked = _BEYOND_TIDES * furthest**2 > tolerance
-        return cls(jnp.concatenate([first, second]).astype(jnp.int32), jnp.concatenate([wide, kicked]))
+        return cls(jnp.concatenate([first, second]).astype(jnp.int32), jnp.concatenate([wide, kicked]), count)
 
     def others(self, n_tiles: int) -> Bool[Array, " tiles"]:
         """Which of all tiles are interpolated."""
@@ -111,6 +113,7 @@ class ExactTiles(eqx.Module):
         )
 
 
+@jax.named_scope("exact_tiles")
 def trace_tiles(scene: "Scene", halos: PackedHalos, exact: ExactTiles, start: Rays) -> tuple[Array, ...]:
     """Trace the rays of the exact tiles; groups of tiles that are not needed are skipped.
 
@@ -124,7 +127,7 @@ def trace_tiles(scene: "Scene", halos: PackedHalos, exact: ExactTiles, start: Ra
         x and y in the source plane and in the lens plane, each (exact, rays), arcsec.
     """
     count, n_rays = start.x.shape
-    together = min(max(1, _RAYS_TOGETHER // n_rays), count)
+    together = -(-exact.wide // max(1, round(exact.wide * n_rays / _RAYS_TOGETHER)))
     groups = -(-count // together)
 
     def grouped(leaf: Array) -> Array:

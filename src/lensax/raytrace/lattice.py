@@ -186,6 +186,7 @@ class Lattice(RayTracer):
     def _layout(self, halos: HaloCatalogue, grid: "Grid") -> Layout:
         return automatic_layout(self, grid, halos.n_planes, halos.n_slots, halos.room)
 
+    @jax.named_scope("choice")
     def _choose(self, scene: "Scene", layout: Layout, blocks: HaloBlocks, nodes: "_Nodes") -> Corrections:
         """Choose the exact tiles, then the pairs in the others, so that what is left stays within the tolerance."""
         nodes, blocks = lax.stop_gradient((nodes, blocks))
@@ -212,6 +213,7 @@ class Lattice(RayTracer):
         return Corrections(tuple(levels), sheets, wanted, jnp.sqrt(square + rounding**2), overflow)
 
 
+@jax.named_scope("packing")
 def _packed(halos: HaloCatalogue, width: int) -> tuple[HaloBlocks, PlummerMixture]:
     blocks = pack(halos, width)
     return blocks, jax.vmap(PlummerMixture.from_halo)(blocks.halos)
@@ -225,6 +227,7 @@ class _Nodes(NamedTuple):
     source_y: Float[Array, "m_y m_x"]
 
 
+@jax.named_scope("nodes")
 def _visit_nodes(scene: "Scene", geometry: Geometry, blocks: HaloBlocks, mixture: PlummerMixture) -> _Nodes:
     x, y = geometry.nodes(scene.dtype)
     start = Rays.start(x.reshape(-1), y.reshape(-1))

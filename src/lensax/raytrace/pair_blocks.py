@@ -63,6 +63,7 @@ class HaloRows(eqx.Module):
         return lax.cond(jnp.any(pairs.used), evaluate, jnp.zeros_like, d_x * d_x + d_y * d_y)
 
 
+@jax.named_scope("pairs")
 def over_blocks(
     layout: Layout,
     pairs: Pairs,

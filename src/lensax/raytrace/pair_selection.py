@@ -160,10 +160,16 @@ def mark_pairs(
                 unmarked = jnp.where(seen > threshold * level[plane], -1, error * error)
                 return jnp.where(active[None], unmarked, 0)
 
+            def gather(square: Array, rest: Array) -> tuple[Array, Array]:
+                marks = (square < 0).astype(jnp.uint32).reshape(width, WORD, n_words)
+                words = jnp.sum(marks << places, axis=1, dtype=jnp.uint32)
+                return rest + jnp.sum(jnp.maximum(square, 0), axis=0), words
+
+            def unmarked(square: Array, rest: Array) -> tuple[Array, Array]:
+                return rest, jnp.zeros((width, n_words), jnp.uint32)
+
             square = lax.cond(filled, evaluate, lambda: jnp.zeros((width, n_words * WORD), rest.dtype))
-            marks = (square < 0).astype(jnp.uint32).reshape(width, WORD, n_words)
-            words = jnp.sum(marks << places, axis=1, dtype=jnp.uint32)
-            return rest + jnp.sum(jnp.maximum(square, 0), axis=0), words
+            return lax.cond(filled, gather, unmarked, square, rest)
 
         start = jnp.zeros(n_words * WORD, boxes.spacing.dtype)
         rest, words = lax.scan(block, start, (blocks.halos, blocks.plane, blocks.filled))

@@ -80,6 +80,7 @@ class _Axis(NamedTuple):
     node_v: Float[Array, "tiles nodes"]
 
 
+@jax.named_scope("rays")
 def trace_rays(
     scene: "Scene",
     layout: Layout,

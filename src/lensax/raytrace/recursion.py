@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 from jax import lax
 
@@ -49,6 +50,7 @@ def plane_steps(scene: "Scene") -> PlaneStep:
     return PlaneStep(planes.kick, planes.step, sheets, jnp.asarray(planes.is_lens))
 
 
+@jax.named_scope("macro")
 def macro_deflection(
     macro: Sequence[MassProfile], x: Float[Array, "*shape"], y: Float[Array, "*shape"]
 ) -> tuple[Float[Array, "*shape"], Float[Array, "*shape"]]:
