@@ -21,7 +21,7 @@ from lensax.parameters import Parameters
 from lensax.recipe import Ingredient
 
 ROOT = Path(__file__).resolve().parents[1]
-COARSE_CELL, COARSE_PSF = 0.07, 25
+COARSE_MESH, COARSE_PSF = (24, 19), 25
 SMOOTH = 0.06  # arcsec by which the map of the brightness is smoothed, as in a fit: 1.5 pixels
 MOST_CELLS = 2500
 SHORT = "lens.mass."
@@ -86,20 +86,20 @@ def final(case: str, work: Path) -> tuple[Posterior, Any, Any]:
 def changed(
     posterior: Posterior,
     found: Any,
-    cell: float = COARSE_CELL,
+    cells: tuple[int, int] | float = COARSE_MESH,
     psf: int | None = COARSE_PSF,
     over_sample: int = 1,
     amplitude: Any = None,
     model: FitModel | None = None,
     smooth: float = SMOOTH,
-    adaptive: tuple[int, int] | None = None,
 ) -> Posterior:
     """The same with other cells about the source, the core of the PSF, other rays, another amplitude or model.
 
-    Cells of an `adaptive` mesh follow the brightness of the lensed source instead of filling a box.
+    So many cells (rows, columns) follow the brightness of the lensed source; cells of a size in arcsec fill a box.
     """
+    cell = cells if isinstance(cells, float) else 0.05
     box = SourceBox(cell=cell, margin=0.12, threshold=0.1, most=MOST_CELLS).mesh(found)
-    mesh = box if adaptive is None else BrightnessMesh(adaptive).mesh(found)
+    mesh = box if isinstance(cells, float) else BrightnessMesh(cells).mesh(found)
     model = posterior.model if model is None else model
     source = model.source
     regularization = source.parts["regularization"]

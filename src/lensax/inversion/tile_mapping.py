@@ -133,8 +133,9 @@ def _near(layout: TileLayout, of_cell: Array, row: Array, column: Array, splines
 def _marked(marks: Array, group: int) -> tuple[Array, Array]:
     """Where the marks are, filled up to whole groups with the number of places; and how many there are up to each."""
     place, room = jnp.cumsum(marks.astype(jnp.int32)), -(-marks.size // group) * group
-    where = jnp.searchsorted(place, jnp.arange(1, room + 1, dtype=jnp.int32)).astype(jnp.int32)
-    return where, place
+    where = jnp.full(room, marks.size, jnp.int32)
+    numbers = jnp.arange(marks.size, dtype=jnp.int32)
+    return where.at[jnp.where(marks, place - 1, room)].set(numbers, mode="drop"), place
 
 
 def _for_each_group(order: Array, count: Array, group: int, body: Any, carry: Any) -> Any:
