@@ -257,7 +257,7 @@ def gradients(options: argparse.Namespace) -> list[dict[str, Any]]:
                 function = gradient(Lattice(tolerance=tolerance))
                 found = [gradient_distances(function(a), b, a) for a, b in zip(scenes, truths)]
                 column = {name: [row[name] for row in found] for name in names}
-                row = {"population": population(options.config), "halos": count, "over_sample": factor}
+                row = {"population": population(options.config), **about}
                 row |= {"tolerance": tolerance, "scenes": len(scenes)}
                 for name in names:
                     row[name], row[f"{name}_max"] = float(np.median(column[name])), float(np.max(column[name]))
@@ -270,30 +270,34 @@ def gradients(options: argparse.Namespace) -> list[dict[str, Any]]:
     return rows
 
 
-def program_of(config: str | None, count: int, factor: int, options: argparse.Namespace) -> tuple[Any, Any, int]:
-    """An image as one function of some arguments, these arguments, and how many halos are in it.
+def program_of(
+    config: str | None, count: int, factor: int, options: argparse.Namespace
+) -> tuple[Any, Any, dict[str, Any]]:
+    """An image as one function of some arguments, these arguments, and what they are.
 
     Of random halos a noiseless one without a point spread function; of a configuration everything.
     """
     if config is not None:
         model = lx.ForwardModel.from_yaml(config)
         given = model.prior.sample(jax.random.key(0)), jax.random.key(1)
-        return model.both, given, int(jnp.sum(model.scene(*given).halos.counts))
+        halos, grid = model.scene(*given).halos, model.simulator.instrument.grid
+        return model.both, given, {"halos": int(jnp.sum(halos.counts)), "over_sample": grid.over_sample}
     scene = cast(next(scenes_of(None, count, 1)), jnp.float32)
     instrument = lx.Instrument((options.pixels, options.pixels), options.pixel_scale, None, 1000.0, over_sample=factor)
     simulator = lx.Simulator(instrument, Lattice(options.tolerance))
-    return functools.partial(simulator.noiseless, diagnostics=True), (scene,), int(jnp.sum(scene.halos.counts))
+    about = {"halos": int(jnp.sum(scene.halos.counts)), "over_sample": factor}
+    return functools.partial(simulator.noiseless, diagnostics=True), (scene,), about
 
 
 def profile_of(count: int, factor: int, options: argparse.Namespace) -> dict[str, Any]:
     """The operations of an image, by what they are for."""
-    function, given, count = program_of(options.config, count, factor, options)
+    function, given, about = program_of(options.config, count, factor, options)
     wide = {"xla_cpu_prefer_vector_width": 512}  # as lensax compiles its own programs
     lowered = eqx.filter_jit(function, compiler_options=wide).lower(*given)
     compiled = lowered.compile()
     found = times_by_scope(compiled.compiled.as_text(), functools.partial(compiled, *given), PARTS, REST, 20)
     parts = {PARTS.get(name, name): 1e3 * seconds for name, seconds in found.items() if seconds > 0}
-    row = {"population": population(options.config), "halos": count, "over_sample": factor}
+    row = {"population": population(options.config), **about}
     total = sum(parts.values())
     print(*row.values(), f"{total:.1f} ms")
     for name, value in parts.items():
@@ -303,8 +307,9 @@ def profile_of(count: int, factor: int, options: argparse.Namespace) -> dict[str
 
 def profile(options: argparse.Namespace) -> list[dict[str, Any]]:
     """Where the time goes, on one core: the times of operations add up there."""
-    halos = options.halos if options.config is None else [0]
-    return [profile_of(count, factor, options) for count in halos for factor in options.over_sample]
+    if options.config is not None:
+        return [profile_of(0, 0, options)]
+    return [profile_of(count, factor, options) for count in options.halos for factor in options.over_sample]
 
 
 def profile_table(rows: list[dict[str, Any]]) -> str:

@@ -21,7 +21,7 @@ from lensax.parameters import Parameters
 from lensax.recipe import Ingredient
 
 ROOT = Path(__file__).resolve().parents[1]
-COARSE_MESH, COARSE_PSF = (24, 19), 25
+COARSE_MESH, COARSE_PSF = (22, 17), 25
 SMOOTH = 0.06  # arcsec by which the map of the brightness is smoothed, as in a fit: 1.5 pixels
 MOST_CELLS = 2500
 SHORT = "lens.mass."

@@ -65,7 +65,7 @@ class Corrections(eqx.Module):
 
 @final
 class Lattice(RayTracer):
-    """Traces thousands of halos to a chosen accuracy, at a cost that hardly depends on over-sampling.
+    """Traces thousands of halos to a chosen accuracy, at a cost that grows slowly with the number of rays.
 
     Every halo is summed exactly on a coarse lattice of node rays that are traced through all planes; its deflection is
     interpolated from there to the fine rays; (tile, halo) pairs whose predicted error would show are corrected exactly,
