@@ -65,3 +65,35 @@ def test_populations_that_are_compared_are_valid_configurations() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], cwd=BENCHMARKS, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
+
+
+OPERATIONS = """
+import functools, json, sys
+import jax, jax.numpy as jnp
+sys.path.insert(0, sys.argv[1])
+from operations import times_by_scope
+
+@jax.named_scope("heavy")
+def heavy(x):
+    return jax.lax.fori_loop(0, 50, lambda _, y: jnp.sin(y @ y), x)
+
+@jax.named_scope("light")
+def light(x):
+    return jnp.sort(x, axis=0)
+
+compiled = jax.jit(lambda x: light(heavy(x))).lower(jnp.ones((200, 200))).compile()
+call = functools.partial(compiled, jnp.eye(200))
+print(json.dumps(times_by_scope(compiled.as_text(), call, ("light", "heavy", "absent"), "rest", 3)))
+"""
+
+
+def test_operations_are_counted_where_they_belong() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", OPERATIONS, str(BENCHMARKS)], capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 0, done.stderr
+    times = json.loads(done.stdout.splitlines()[-1])
+    assert list(times) == ["light", "heavy", "absent", "rest"]
+    assert times["absent"] == 0.0
+    assert 0.0 < times["light"] < times["heavy"]
+    assert times["rest"] < 0.1 * times["heavy"]
