@@ -1,12 +1,16 @@
 """A whole fit: a rough source, the noise and the box that follow from it, and the source whose prior follows them."""
 
+import dataclasses
+
+import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 import numpyro.distributions as dist
 import pytest
 from fit_problem import LIGHT, MASS, START, image, parameters, parametric
 
-from lensax.fit import FitModel, Plan, SourceBox, brightness_of, fit_in_stages, noise_of
+from lensax.fit import BrightnessMesh, FitModel, Plan, SourceBox, brightness_of, fit_in_stages, noise_of
 from lensax.fit.stages import FIRST_STRENGTH, Memory
 from lensax.inversion import BrightnessAmplitude, CorrelatedNoise, Matern, Pixelization, UniformMesh
 from lensax.parameters import Free, Parameters
@@ -140,3 +144,21 @@ def test_bad_input(stages):
         brightness_of(stages[0].found, UniformMesh((7, 7)), 0.1)
     with pytest.raises(ValueError, match="smooth must be a positive angle in arcsec, got 0"):
         brightness_of(stages[0].found, UniformMesh((7, 7), (-1, 1, -1, 1)), 0.0)
+
+
+@pytest.mark.extended
+def test_cells_follow_the_brightness_of_the_pass_before_in_one_program():
+    model = open_model()
+    model = dataclasses.replace(model, source=model.source.with_parts(mesh=BrightnessMesh((8, 9))))
+    begin = {name: jnp.asarray(START[name]) for name in ("radius", "slope", "e1", "light")}
+    plan = Plan(passes=2, iterations=2, first_mesh=(6, 6), noise=False, draft=False)
+    first, second, third = fit_in_stages(model, image(), [begin], plan)
+    for stage, before in ((second, first), (third, second)):
+        mesh = stage.posterior.model.source.parts["mesh"]
+        assert mesh.shape == (8, 9)
+        np.testing.assert_array_equal(mesh.brightness, before.found.source_light)
+    # What is not an array is compiled into a program: nothing of that may differ.
+    (one, other) = (eqx.partition(stage.posterior, eqx.is_array) for stage in (second, third))
+    assert jax.tree.structure(one[0]) == jax.tree.structure(other[0])
+    assert eqx.tree_equal(one[1], other[1])
+    assert [leaf.shape for leaf in jax.tree.leaves(one[0])] == [leaf.shape for leaf in jax.tree.leaves(other[0])]
