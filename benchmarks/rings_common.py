@@ -21,7 +21,8 @@ from lensax.parameters import Parameters
 from lensax.recipe import Ingredient
 
 ROOT = Path(__file__).resolve().parents[1]
-COARSE_MESH, COARSE_PSF = (22, 17), 25
+COARSE_MESH, COARSE_PSF = BrightnessMesh((22, 17)), 25
+MAP_CELL = 0.05  # arcsec: of the box on which a brightness is laid
 SMOOTH = 0.06  # arcsec by which the map of the brightness is smoothed, as in a fit: 1.5 pixels
 MOST_CELLS = 2500
 SHORT = "lens.mass."
@@ -83,29 +84,29 @@ def final(case: str, work: Path) -> tuple[Posterior, Any, Any]:
     return pickle.loads((work / f"{case}.pickle").read_bytes())
 
 
+def source_box(cell: float) -> SourceBox:
+    """Cells of this size in arcsec in a box that the source fills."""
+    return SourceBox(cell=cell, margin=0.12, threshold=0.1, most=MOST_CELLS)
+
+
 def changed(
     posterior: Posterior,
     found: Any,
-    cells: tuple[int, int] | float = COARSE_MESH,
+    mesh: BrightnessMesh | SourceBox = COARSE_MESH,
     psf: int | None = COARSE_PSF,
     over_sample: int = 1,
     amplitude: Any = None,
     model: FitModel | None = None,
     smooth: float = SMOOTH,
 ) -> Posterior:
-    """The same with other cells about the source, the core of the PSF, other rays, another amplitude or model.
-
-    So many cells (rows, columns) follow the brightness of the lensed source; cells of a size in arcsec fill a box.
-    """
-    cell = cells if isinstance(cells, float) else 0.05
-    box = SourceBox(cell=cell, margin=0.12, threshold=0.1, most=MOST_CELLS).mesh(found)
-    mesh = box if isinstance(cells, float) else BrightnessMesh(cells).mesh(found)
+    """The same with another mesh for the source, the core of the PSF, other rays, another amplitude or model."""
+    box = source_box(MAP_CELL).mesh(found)
     model = posterior.model if model is None else model
     source = model.source
     regularization = source.parts["regularization"]
     if amplitude is None:
         amplitude = regularization.parts["amplitude"].with_parts(brightness=brightness_of(found, box, smooth))
-    source = source.with_parts(mesh=mesh, regularization=regularization.with_parts(amplitude=amplitude))
+    source = source.with_parts(mesh=mesh.mesh(found), regularization=regularization.with_parts(amplitude=amplitude))
     switches = dict(source.switches) | {"over_sample": over_sample}
     source = Ingredient(source.profile, dict(source.arguments), switches, source.parts)
     dataset = posterior.dataset if psf is None else cropped(posterior.dataset, psf)

@@ -1,5 +1,6 @@
 """What is asked of the ring once it is fitted: its knot, samples of its posterior, and what moves its slope."""
 
+import dataclasses
 import json
 import pickle
 from pathlib import Path
@@ -8,10 +9,25 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from rings_common import COARSE_PSF, ROOT, SHORT, SLOPE, changed, clock, final, numbers, quality, save, since, with_more
+from rings_common import (
+    COARSE_MESH,
+    COARSE_PSF,
+    ROOT,
+    SHORT,
+    SLOPE,
+    changed,
+    clock,
+    final,
+    numbers,
+    quality,
+    save,
+    since,
+    source_box,
+    with_more,
+)
 
 import lensax as lx
-from lensax.fit import Posterior, laplace, maximize
+from lensax.fit import BrightnessMesh, Posterior, laplace, maximize
 from lensax.fit.maximum import unknown_covariance
 from lensax.fit.sample import sample
 from lensax.parameters import Constant, Free
@@ -19,7 +35,8 @@ from lensax.recipe import Ingredient
 
 KNOT = (0.56, -1.12)
 MESHES = ((30, 23), (36, 28), (44, 34))
-CELLS = (0.07, 0.05, 0.035)  # arcsec
+CELLS = (0.07, 0.05)  # arcsec
+BACKGROUND = 0.25  # instead of 0.03
 WIDE = 0.105  # arcsec
 
 
@@ -160,8 +177,11 @@ def run_slope(work: Path) -> None:
         "the whole point spread function": {"psf": None},
         "four rays per pixel": {"over_sample": 2},
         f"map smoothed by {WIDE} arcsec": {"smooth": WIDE},
-        **{f"{rows} rows of cells": {"cells": (rows, columns)} for rows, columns in MESHES},
-        **{f"a box of cells of {cell} arcsec": {"cells": cell} for cell in CELLS},
+        **{"{} x {} cells".format(*shape[::-1]): {"mesh": BrightnessMesh(shape)} for shape in MESHES},
+        **{f"cells of {cell} arcsec in a box": {"mesh": source_box(cell)} for cell in CELLS},
+        f"{COARSE_MESH.shape[1]} x {COARSE_MESH.shape[0]} cells, background {BACKGROUND}": {
+            "mesh": dataclasses.replace(COARSE_MESH, background=BACKGROUND)
+        },
     }
     kept = work / "slope.json"
     rows = json.loads(kept.read_text()) if kept.exists() else {}
