@@ -84,12 +84,12 @@ def draw_fit(ring: lx.Imaging, fit: Any) -> Path:
     truth = sum(profile.surface_brightness(x, y) for profile in SOURCE)
     picture, error = (fit.source_image((160, 160), EXTENT, deviation=which) for which in (False, True))
     bright, top = float(np.percentile(np.asarray(fit.source_light), 99.8)), float(truth.max())
-    chi = f"residual, reduced chi-squared {float(fit.reduced_chi_squared):.3f}"
+    fitted = f"residual, reduced chi-squared {float(fit.reduced_chi_squared):.3f}"
     pixels, plane, deviations = (BRIGHTNESS, BRIGHTNESS_UNIT), (BRIGHTNESS, SOURCE_UNIT), (CHANGE, "deviations")
     panels = [
         ("data", np.where(shown, ring.data, np.nan), Normalize(0, 1.3 * bright), pixels, ring.grid.extent),
         ("model", np.where(shown, fit.model_image, np.nan), Normalize(0, 1.3 * bright), pixels, ring.grid.extent),
-        (chi, np.where(shown, fit.normalized_residual, np.nan), Normalize(-4, 4), deviations, ring.grid.extent),
+        (fitted, np.where(shown, fit.normalized_residual, np.nan), Normalize(-4, 4), deviations, ring.grid.extent),
         ("lensed source", np.where(shown, fit.source_light, np.nan), Normalize(0, bright), pixels, ring.grid.extent),
         ("true source", truth, Normalize(0, top), plane, EXTENT),
         ("reconstructed source", picture, Normalize(0, top), plane, EXTENT),

@@ -3,7 +3,8 @@
     python benchmarks/lattice.py accuracy --scenes 200      # errors and estimates, for 300 to 10000 halos
     python benchmarks/lattice.py accuracy --config configs/cdm_hst.yaml --scenes 200
     python benchmarks/lattice.py gradients --scenes 20      # gradients against the exact tracer's
-    python benchmarks/lattice.py profile --halos 1000 --over-sample 4   # where the time goes
+    python benchmarks/lattice.py profile --halos 1000 --over-sample 1 2 4   # where the time goes
+    python benchmarks/lattice.py profile --config configs/cdm_hst.yaml
 
 Prints a table and adds it to those in benchmarks/results/. The lattice runs in float32, the exact tracer in float64.
 """
@@ -24,6 +25,7 @@ import numpy as np
 from operations import times_by_scope
 
 import lensax as lx
+from lensax._compile import WIDEST
 from lensax._types import cast
 from lensax.raytrace import Direct, Lattice
 
@@ -257,7 +259,7 @@ def gradients(options: argparse.Namespace) -> list[dict[str, Any]]:
                 function = gradient(Lattice(tolerance=tolerance))
                 found = [gradient_distances(function(a), b, a) for a, b in zip(scenes, truths)]
                 column = {name: [row[name] for row in found] for name in names}
-                row = {"population": population(options.config), **about}
+                row = {"population": population(options.config), "halos": count, "over_sample": factor}
                 row |= {"tolerance": tolerance, "scenes": len(scenes)}
                 for name in names:
                     row[name], row[f"{name}_max"] = float(np.median(column[name])), float(np.max(column[name]))
@@ -292,9 +294,7 @@ def program_of(
 def profile_of(count: int, factor: int, options: argparse.Namespace) -> dict[str, Any]:
     """The operations of an image, by what they are for."""
     function, given, about = program_of(options.config, count, factor, options)
-    wide = {"xla_cpu_prefer_vector_width": 512}  # as lensax compiles its own programs
-    lowered = eqx.filter_jit(function, compiler_options=wide).lower(*given)
-    compiled = lowered.compile()
+    compiled = eqx.filter_jit(function, compiler_options=WIDEST).lower(*given).compile()
     found = times_by_scope(compiled.compiled.as_text(), functools.partial(compiled, *given), PARTS, REST, 20)
     parts = {PARTS.get(name, name): 1e3 * seconds for name, seconds in found.items() if seconds > 0}
     row = {"population": population(options.config), **about}
@@ -391,9 +391,8 @@ def main() -> None:
     )
     parser.add_argument("--config", help="draw the scenes from this configuration")
     options = parser.parse_args()
-    cores = os.sched_getaffinity(0)
-    if options.what == "profile" and len(cores) > 1:
-        os.sched_setaffinity(0, {min(cores)})
+    if options.what == "profile" and len(os.sched_getaffinity(0)) > 1:
+        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
         os.execv(sys.executable, [sys.executable, *sys.argv])  # JAX has counted the cores already
     jax.config.update("jax_enable_x64", options.what != "profile")
     rows = {"accuracy": accuracy, "gradients": gradients, "profile": profile}[options.what](options)

@@ -139,7 +139,7 @@ def table(work: Path) -> None:
             )
         lines.append("")
     if "slope" in found:
-        lines += ["**Ring, its slope**: each line changes one choice on the coarser mesh; a map brings its own.", ""]
+        lines += ["**Ring, its slope**: each line changes one choice on the coarser mesh.", ""]
         lines += [
             "| what is changed | cells | slope | theta_E | ln E |",
             "|---|--:|--:|--:|--:|",

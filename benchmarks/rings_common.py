@@ -22,7 +22,6 @@ from lensax.recipe import Ingredient
 
 ROOT = Path(__file__).resolve().parents[1]
 COARSE_MESH, COARSE_PSF = BrightnessMesh((22, 17)), 25
-MAP_CELL = 0.05  # arcsec: of the box on which a brightness is laid
 SMOOTH = 0.06  # arcsec by which the map of the brightness is smoothed, as in a fit: 1.5 pixels
 MOST_CELLS = 2500
 SHORT = "lens.mass."
@@ -100,7 +99,7 @@ def changed(
     smooth: float = SMOOTH,
 ) -> Posterior:
     """The same with another mesh for the source, the core of the PSF, other rays, another amplitude or model."""
-    box = source_box(MAP_CELL).mesh(found)
+    box = source_box(0.05).mesh(found)  # of which the map of the brightness has the extent alone
     model = posterior.model if model is None else model
     source = model.source
     regularization = source.parts["regularization"]

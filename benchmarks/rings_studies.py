@@ -37,7 +37,7 @@ KNOT = (0.56, -1.12)
 MESHES = ((30, 23), (36, 28), (44, 34))
 CELLS = (0.07, 0.05)  # arcsec
 BACKGROUND = 0.25  # instead of 0.03
-WIDE = 0.105  # arcsec
+WIDE = 0.105  # arcsec, instead of 0.06
 
 
 def run_knot(work: Path) -> None:
@@ -177,14 +177,15 @@ def run_slope(work: Path) -> None:
         "the whole point spread function": {"psf": None},
         "four rays per pixel": {"over_sample": 2},
         f"map smoothed by {WIDE} arcsec": {"smooth": WIDE},
-        **{"{} x {} cells".format(*shape[::-1]): {"mesh": BrightnessMesh(shape)} for shape in MESHES},
+        **{f"{columns} x {rows} cells": {"mesh": BrightnessMesh((rows, columns))} for rows, columns in MESHES},
         **{f"cells of {cell} arcsec in a box": {"mesh": source_box(cell)} for cell in CELLS},
         f"{COARSE_MESH.shape[1]} x {COARSE_MESH.shape[0]} cells, background {BACKGROUND}": {
             "mesh": dataclasses.replace(COARSE_MESH, background=BACKGROUND)
         },
     }
     kept = work / "slope.json"
-    rows = json.loads(kept.read_text()) if kept.exists() else {}
+    made = json.loads(kept.read_text()) if kept.exists() else {}
+    rows = {title: row for title, row in made.items() if title in variants}
     for title, choice in variants.items():
         if title in rows:
             continue

@@ -10,9 +10,11 @@ import jax
 import numpy as np
 from jax import lax
 
-__all__ = ["compiled"]
+__all__ = ["WIDEST", "compiled"]
 
 _WIDTH = "xla_cpu_prefer_vector_width"
+WIDEST: dict[str, Any] = {_WIDTH: 512}
+"""Options of the compiler that `compiled` asks for."""
 
 
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -22,7 +24,7 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     halos.  Inside of a transform the options of the outermost program hold.  An `XLA_FLAGS` that names the width wins.
     """
     plain = eqx.filter_jit(function)
-    options: Any = {"compiler_options": {_WIDTH: 512}}
+    options: Any = {"compiler_options": WIDEST}
     wide = eqx.filter_jit(function, **options)
 
     @functools.wraps(function)

@@ -99,6 +99,10 @@ def test_brightness_map_reads_its_image():
         (lambda: inversion.GaussianKernel(0.1, 1.0, nugget=0.0), "nugget must be between 0 and 1"),
         (lambda: inversion.Adaptive(1.0, 1.0, BRIGHT, 0.5), "power must be at least 1, got 0.5"),
         (lambda: inversion.BrightnessMap(np.zeros((3, 3)), (0, 1, 0, 1)), "positive somewhere"),
+        *(
+            (lambda extent=extent: inversion.BrightnessMap(np.ones((3, 3)), extent), "each pair increasing, got")
+            for extent in ((), (0, 1, 0), (0, 1, 1, 0), (0, np.nan, 0, 1), (0, np.inf, 0, 1))
+        ),
     ],
 )
 def test_bad_priors_are_refused(make, message):

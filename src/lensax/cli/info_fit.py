@@ -76,6 +76,7 @@ def _source(configuration: Any, setup: Any) -> list[tuple[str, str]]:
 
 
 def _stages(setup: Any) -> list[tuple[str, str]]:
+    from lensax.fit import SourceBox
     from lensax.fit.waiting import is_open
 
     task, sampling = setup.task, setup.sampling
@@ -91,7 +92,8 @@ def _stages(setup: Any) -> list[tuple[str, str]]:
         taken = ["what it waits for", *([estimate] if plan.noise else [])]
         passes = range(2, plan.passes + 2)
         again = f"{len(passes)} times" if len(passes) > 1 else "once"
-        draft = "; at first a draft with half of the cells" if plan.draft and len(passes) > 1 else ""
+        drafted = "half of the cells" if isinstance(task.model.source.parts.get("mesh"), SourceBox) else "fewer rays"
+        draft = f"; at first a draft with {drafted}" if plan.draft and len(passes) > 1 else ""
         what = f"{again} the source itself, with {' and '.join(taken)}{draft}"
         found.append((f"pass {', '.join(map(str, passes))}", what))
     else:

@@ -19,7 +19,7 @@ _WIDE = 120  # pixels per side of the picture in which the source is looked for
 _SMOOTH = 0.05  # arcsec by which that picture is smoothed
 _NOTICED = 1.1  # cells that are so much larger than asked for are worth a remark
 _FINE = 2  # pixels of a brightness map along a deviation of its smoothing, at least
-_STEP = 128  # the sides of brightness maps are multiples of so many pixels: a map of another extent is the same program
+_STEP = 128  # sides of brightness maps are multiples of so many pixels: most maps of another extent are one program
 
 
 @final

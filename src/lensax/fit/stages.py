@@ -92,10 +92,10 @@ def fit_in_stages(
     the result and the pass repeated.
     Any other source is fitted as it is, and again with the noise that its residuals tell.
 
-    The first of these passes may be a draft, with half of the cells and fewer rays; all others have as many cells and
-    are one program. A box is laid around the source once, or twice if there is a draft; cells that follow a brightness
-    follow that of the pass before. What a stage has learned of the shape of the posterior shortens the search of the
-    next one.
+    The first of these passes may be a draft, with half of the cells of a box and fewer rays; all others have as many
+    cells and are one program. A box is laid around the source once, or twice if there is a draft; cells that follow a
+    brightness follow that of the pass before. What a stage has learned of the shape of the posterior shortens the
+    search of the next one.
 
     Args:
         model: what is fitted.

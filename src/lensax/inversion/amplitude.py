@@ -43,10 +43,15 @@ class BrightnessMap(eqx.Module):
             raise ValueError(
                 f"BrightnessMap: expected a finite image that is positive somewhere, got shape {image.shape}"
             )
-        self.extent = jnp.stack([as_real(edge) for edge in extent])
-        edges = concrete(self.extent)
-        if self.extent.shape != (4,) or (edges is not None and not (edges[0] < edges[1] and edges[2] < edges[3])):
-            raise ValueError(f"BrightnessMap: extent must be (left, right, bottom, top) in arcsec, got {extent!r}")
+        edges = [as_real(edge) for edge in extent]
+        known = [concrete(edge) for edge in edges]
+        good = len(edges) == 4 and all(edge is None or (edge.ndim == 0 and np.isfinite(edge)) for edge in known)
+        if not good or any(a is not None and b is not None and not a < b for a, b in (known[:2], known[2:])):
+            raise ValueError(
+                "BrightnessMap: extent must be (left, right, bottom, top) in arcsec, each pair increasing, "
+                f"got {extent!r}"
+            )
+        self.extent = jnp.stack(edges)
         clipped = jnp.maximum(image, 0.0)
         self.image = clipped / jnp.max(clipped)
 

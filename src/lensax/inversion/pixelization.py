@@ -36,7 +36,7 @@ class Pixelization(Source):
         components: linear light in the source plane beside the mesh, such as a clump smaller than its cells; None for
             none.
         mixed_precision: blur and whiten the source in float32, everything else in float64: faster for a large PSF; the
-            log evidence changes by about 1e-4, its gradient by a millionth.
+            log evidence changes by less than 1e-4, its gradient by less than a hundred-thousandth.
 
     Raises:
         TypeError: a part of another kind.

@@ -36,7 +36,8 @@ _KICKED = 8
 _STRONGEST = 8
 # At so many scale radii the deflection of an NFW halo is half of its largest.
 _REACH = 10.0
-# Tiles are traced, or skipped, together: those chosen for their spread at once, or in equal parts of so many rays.
+# Tiles are traced, or skipped, in groups: those chosen for their spread all at once, or in equal parts of about so many
+# rays.
 _RAYS_TOGETHER = 1536
 
 
@@ -73,12 +74,12 @@ class ExactTiles(eqx.Module):
     Attributes:
         tiles: which ones, all different.
         needed: whether each is traced exactly.
-        wide: how many are chosen for their spread.
+        n_wide: how many are chosen for their spread.
     """
 
     tiles: Int[Array, " exact"]
     needed: Bool[Array, " exact"]
-    wide: int = eqx.field(static=True)
+    n_wide: int = eqx.field(static=True)
 
     @classmethod
     def chosen(
@@ -115,7 +116,7 @@ class ExactTiles(eqx.Module):
 
 @jax.named_scope("exact_tiles")
 def trace_tiles(scene: "Scene", halos: PackedHalos, exact: ExactTiles, start: Rays) -> tuple[Array, ...]:
-    """Trace the rays of the exact tiles; groups of tiles that are not needed are skipped.
+    """Trace the rays of the exact tiles, of which there is one at least; groups that are not needed are skipped.
 
     Args:
         scene: what deflects.
@@ -127,7 +128,7 @@ def trace_tiles(scene: "Scene", halos: PackedHalos, exact: ExactTiles, start: Ra
         x and y in the source plane and in the lens plane, each (exact, rays), arcsec.
     """
     count, n_rays = start.x.shape
-    together = -(-exact.wide // max(1, round(exact.wide * n_rays / _RAYS_TOGETHER)))
+    together = -(-exact.n_wide // max(1, round(exact.n_wide * n_rays / _RAYS_TOGETHER)))
     groups = -(-count // together)
 
     def grouped(leaf: Array) -> Array:

@@ -165,11 +165,12 @@ def mark_pairs(
                 words = jnp.sum(marks << places, axis=1, dtype=jnp.uint32)
                 return rest + jnp.sum(jnp.maximum(square, 0), axis=0), words
 
-            def unmarked(square: Array, rest: Array) -> tuple[Array, Array]:
+            def skip(square: Array, rest: Array) -> tuple[Array, Array]:
                 return rest, jnp.zeros((width, n_words), jnp.uint32)
 
+            # Two branches: in one, the errors would be computed again for each of the two sums.
             square = lax.cond(filled, evaluate, lambda: jnp.zeros((width, n_words * WORD), rest.dtype))
-            return lax.cond(filled, gather, unmarked, square, rest)
+            return lax.cond(filled, gather, skip, square, rest)
 
         start = jnp.zeros(n_words * WORD, boxes.spacing.dtype)
         rest, words = lax.scan(block, start, (blocks.halos, blocks.plane, blocks.filled))
