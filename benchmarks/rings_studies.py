@@ -34,7 +34,7 @@ from lensax.parameters import Constant, Free
 from lensax.recipe import Ingredient
 
 KNOT = (0.56, -1.12)
-MESHES = ((30, 23), (36, 28), (44, 34))
+MESHES = ((29, 22), (36, 28))
 CELLS = (0.07, 0.05)  # arcsec
 BACKGROUND = 0.25  # instead of 0.03
 WIDE = 0.105  # arcsec, instead of 0.06
@@ -173,15 +173,13 @@ def run_slope(work: Path) -> None:
     posterior, _, found = final("ring", work)
     about, begin = coarse(work)
     variants: dict[str, dict[str, Any]] = {
-        "coarse": {},
-        "the whole point spread function": {"psf": None},
-        "four rays per pixel": {"over_sample": 2},
-        f"map smoothed by {WIDE} arcsec": {"smooth": WIDE},
+        f"{COARSE_MESH.shape[1]} x {COARSE_MESH.shape[0]} cells": {},
         **{f"{columns} x {rows} cells": {"mesh": BrightnessMesh((rows, columns))} for rows, columns in MESHES},
         **{f"cells of {cell} arcsec in a box": {"mesh": source_box(cell)} for cell in CELLS},
-        f"{COARSE_MESH.shape[1]} x {COARSE_MESH.shape[0]} cells, background {BACKGROUND}": {
-            "mesh": dataclasses.replace(COARSE_MESH, background=BACKGROUND)
-        },
+        f"background {BACKGROUND}": {"mesh": dataclasses.replace(COARSE_MESH, background=BACKGROUND)},
+        "four rays per pixel": {"over_sample": 2},
+        "the whole point spread function": {"psf": None},
+        f"map smoothed by {WIDE} arcsec": {"smooth": WIDE},
     }
     kept = work / "slope.json"
     made = json.loads(kept.read_text()) if kept.exists() else {}
