@@ -56,7 +56,13 @@ def run_map(case: str, work: Path) -> None:
     last = stages[-1]
     if case == "ring":  # what was made of an earlier maximum
         shutil.rmtree(work / "chains", ignore_errors=True)
-        for name in ("coarse.pickle", "slope.json", "knot.json", "sample_ring.json"):
+        for name in (
+            "coarse_SourceBox.pickle",
+            "coarse_BrightnessMesh.pickle",
+            "slope.json",
+            "knot.json",
+            "sample_ring.json",
+        ):
             (work / name).unlink(missing_ok=True)
     (work / f"{case}.pickle").write_bytes(pickle.dumps((last.posterior, last.maximum, last.found)))
     save(work, f"map_{case}", {"stages": rows, **total})
@@ -126,7 +132,7 @@ def table(work: Path) -> None:
     if "sample_ring" in found:
         row = found["sample_ring"]
         what = f"{row['chains']} chains of {row['draws']} draws after {row['warmup']}, {row['divergences']} diverged"
-        lines += [f"**Ring, sampled** on a coarser mesh: {what}.", ""]
+        lines += [f"**Ring, sampled** on a coarse box of {row['mesh'][1]} x {row['mesh'][0]} cells: {what}.", ""]
         lines += [
             "| parameter | NUTS | Laplace | shift / deviation | R-hat | effective draws |",
             "|---|--:|--:|--:|--:|--:|",

@@ -37,6 +37,7 @@ KNOT = (0.56, -1.12)
 MESHES = ((29, 22), (36, 28))
 CELLS = (0.07, 0.05)  # arcsec
 BACKGROUND = 0.25  # instead of 0.03
+SAMPLED = source_box(0.07)
 WIDE = 0.105  # arcsec, instead of 0.06
 
 
@@ -119,18 +120,18 @@ def carried(about: Any, posterior: Posterior) -> np.ndarray:
     return covariance
 
 
-def coarse(work: Path) -> tuple[Any, Any]:
-    """The Laplace approximation and the maximum on the coarser mesh; kept, so that stopped chains go on about it."""
-    kept = work / "coarse.pickle"
+def coarse(work: Path, mesh: Any = COARSE_MESH) -> tuple[Any, Any]:
+    """The Laplace approximation and the maximum on a coarser mesh; kept, so that stopped chains go on about it."""
+    kept = work / f"coarse_{type(mesh).__name__}.pickle"
     if not kept.exists():
-        kept.write_bytes(pickle.dumps(_coarse(work)))
+        kept.write_bytes(pickle.dumps(_coarse(work, mesh)))
     return pickle.loads(kept.read_bytes())
 
 
-def _coarse(work: Path) -> tuple[Any, Any]:
-    """The Laplace approximation and the maximum on the coarser mesh."""
+def _coarse(work: Path, mesh: Any) -> tuple[Any, Any]:
+    """The Laplace approximation and the maximum on a coarser mesh."""
     last, fine, known = final("ring", work)
-    posterior = changed(last, known)
+    posterior = changed(last, known, mesh)
     top = maximize(posterior, [fine.theta], covariance=fine.covariance, tolerance=0.1)
     about = laplace(posterior, top.z, top.free, covariance=top.covariance)
     top = maximize(posterior, [top.theta], covariance=about.covariance)
@@ -138,9 +139,9 @@ def _coarse(work: Path) -> tuple[Any, Any]:
 
 
 def run_sample(work: Path, chains: int, warmup: int, draws: int) -> None:
-    """NUTS on a coarser mesh and Laplace there."""
+    """NUTS on a coarse box of equal cells and Laplace there."""
     begin = clock()
-    about, top = coarse(work)
+    about, top = coarse(work, SAMPLED)
     posterior = about.posterior
     print("maximum", top.log_density, about.deviation(), since(begin), flush=True)
     found = posterior.solution(top.theta, top.free)

@@ -14,6 +14,7 @@ ONE = jnp.ones(3)
 def unknown_option(monkeypatch):
     """An option that the compiler refuses, so that it shows where it is given."""
     monkeypatch.setattr(_compile, "_WIDTH", "xla_no_such_option")
+    monkeypatch.setattr(_compile, "WIDEST", {"xla_no_such_option": 512})
     return compiled(jnp.sin)
 
 
