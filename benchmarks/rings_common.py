@@ -94,22 +94,18 @@ def changed(
     mesh: BrightnessMesh | SourceBox = COARSE_MESH,
     psf: int | None = COARSE_PSF,
     over_sample: int = 1,
-    amplitude: Any = None,
-    model: FitModel | None = None,
     smooth: float = SMOOTH,
 ) -> Posterior:
-    """The same with another mesh for the source, the core of the PSF, other rays, another amplitude or model."""
+    """The same with another mesh, the core of the PSF, other rays, or a brightness that is smoothed otherwise."""
     box = source_box(0.05).mesh(found)  # of which the map of the brightness has the extent alone
-    model = posterior.model if model is None else model
-    source = model.source
+    source = posterior.model.source
     regularization = source.parts["regularization"]
-    if amplitude is None:
-        amplitude = regularization.parts["amplitude"].with_parts(brightness=brightness_of(found, box, smooth))
+    amplitude = regularization.parts["amplitude"].with_parts(brightness=brightness_of(found, box, smooth))
     source = source.with_parts(mesh=mesh.mesh(found), regularization=regularization.with_parts(amplitude=amplitude))
     switches = dict(source.switches) | {"over_sample": over_sample}
     source = Ingredient(source.profile, dict(source.arguments), switches, source.parts)
     dataset = posterior.dataset if psf is None else cropped(posterior.dataset, psf)
-    return Posterior(dataclasses.replace(model, source=source), dataset, posterior.noise)
+    return Posterior(dataclasses.replace(posterior.model, source=source), dataset, posterior.noise)
 
 
 def cropped(dataset: Any, size: int) -> Any:

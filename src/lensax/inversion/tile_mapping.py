@@ -133,9 +133,8 @@ def _near(layout: TileLayout, of_cell: Array, row: Array, column: Array, splines
 def _marked(marks: Array, group: int) -> tuple[Array, Array]:
     """Where the marks are, filled up to whole groups with the number of places; and how many there are up to each."""
     place, room = jnp.cumsum(marks.astype(jnp.int32)), -(-marks.size // group) * group
-    where = jnp.full(room, marks.size, jnp.int32)
-    numbers = jnp.arange(marks.size, dtype=jnp.int32)
-    return where.at[jnp.where(marks, place - 1, room)].set(numbers, mode="drop"), place
+    (where,) = jnp.nonzero(marks, size=room, fill_value=marks.size)
+    return where.astype(jnp.int32), place
 
 
 def _for_each_group(order: Array, count: Array, group: int, body: Any, carry: Any) -> Any:
