@@ -56,13 +56,7 @@ def run_map(case: str, work: Path) -> None:
     last = stages[-1]
     if case == "ring":  # what was made of an earlier maximum
         shutil.rmtree(work / "chains", ignore_errors=True)
-        for name in (
-            "coarse_SourceBox.pickle",
-            "coarse_BrightnessMesh.pickle",
-            "slope.json",
-            "knot.json",
-            "sample_ring.json",
-        ):
+        for name in ("coarse.pickle", "slope.json", "knot.json", "sample_ring.json"):
             (work / name).unlink(missing_ok=True)
     (work / f"{case}.pickle").write_bytes(pickle.dumps((last.posterior, last.maximum, last.found)))
     save(work, f"map_{case}", {"stages": rows, **total})
@@ -132,7 +126,7 @@ def table(work: Path) -> None:
     if "sample_ring" in found:
         row = found["sample_ring"]
         what = f"{row['chains']} chains of {row['draws']} draws after {row['warmup']}, {row['divergences']} diverged"
-        lines += [f"**Ring, sampled** on a coarse box of {row['mesh'][1]} x {row['mesh'][0]} cells: {what}.", ""]
+        lines += [f"**Ring, sampled** on {row['mesh'][1]} x {row['mesh'][0]} cells: {what}.", ""]
         lines += [
             "| parameter | NUTS | Laplace | shift / deviation | R-hat | effective draws |",
             "|---|--:|--:|--:|--:|--:|",
@@ -176,8 +170,8 @@ def main() -> None:
     parser.add_argument("case", nargs="?", choices=CASES, default="ring")
     parser.add_argument("--work", type=Path, default=Path("output/rings"))
     parser.add_argument("--chains", type=int, default=2)
-    parser.add_argument("--warmup", type=int, default=40)
-    parser.add_argument("--draws", type=int, default=400)
+    parser.add_argument("--warmup", type=int, default=120)
+    parser.add_argument("--draws", type=int, default=240)
     options = parser.parse_args()
     jax.config.update("jax_enable_x64", True)
     work = options.work

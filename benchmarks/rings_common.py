@@ -17,6 +17,7 @@ import numpy as np
 import lensax as lx
 from lensax.config.fit import load_fit
 from lensax.fit import BrightnessMesh, FitModel, Posterior, SourceBox, brightness_of
+from lensax.inversion import UniformMesh
 from lensax.parameters import Parameters
 from lensax.recipe import Ingredient
 
@@ -97,11 +98,12 @@ def changed(
     smooth: float = SMOOTH,
 ) -> Posterior:
     """The same with another mesh, the core of the PSF, other rays, or a brightness that is smoothed otherwise."""
-    box = source_box(0.05).mesh(found)  # of which the map of the brightness has the extent alone
+    laid = mesh.mesh(found)
+    extent = laid.extent if isinstance(laid, UniformMesh) else found.extent
     source = posterior.model.source
     regularization = source.parts["regularization"]
-    amplitude = regularization.parts["amplitude"].with_parts(brightness=brightness_of(found, box, smooth))
-    source = source.with_parts(mesh=mesh.mesh(found), regularization=regularization.with_parts(amplitude=amplitude))
+    amplitude = regularization.parts["amplitude"].with_parts(brightness=brightness_of(found, extent, smooth))
+    source = source.with_parts(mesh=laid, regularization=regularization.with_parts(amplitude=amplitude))
     switches = dict(source.switches) | {"over_sample": over_sample}
     source = Ingredient(source.profile, dict(source.arguments), switches, source.parts)
     dataset = posterior.dataset if psf is None else cropped(posterior.dataset, psf)

@@ -28,7 +28,7 @@ from rings_common import (
 
 import lensax as lx
 from lensax.fit import BrightnessMesh, Posterior, laplace, maximize
-from lensax.fit.maximum import unknown_covariance
+from lensax.fit.maximum import carried_covariance
 from lensax.fit.sample import sample
 from lensax.parameters import Constant, Free
 from lensax.recipe import Ingredient
@@ -37,7 +37,6 @@ KNOT = (0.56, -1.12)
 MESHES = ((29, 22), (36, 28))
 CELLS = (0.07, 0.05)  # arcsec
 BACKGROUND = 0.25  # instead of 0.03
-SAMPLED = source_box(0.07)
 WIDE = 0.105  # arcsec, instead of 0.06
 
 
@@ -98,7 +97,8 @@ def run_knot(work: Path) -> None:
         begin = clock()
         with_it = Posterior(tried, posterior.dataset, posterior.noise)
         values = {**theta, **{f"knot.{key}": jnp.asarray(value) for key, value in first.items()}}
-        top = maximize(with_it, [values], 60, covariance=carried(about, with_it), tolerance=0.05)
+        learned = carried_covariance(with_it.names, about.posterior.names, about.covariance)
+        top = maximize(with_it, [values], 60, covariance=learned, tolerance=0.05)
         gaussian = laplace(with_it, top.z, top.free, covariance=top.covariance)
         rows[name] = {"log_evidence": top.log_evidence, "log_model_evidence": gaussian.log_evidence}
         rows[name] |= {"converged": top.converged, "raised": gaussian.raised}
@@ -110,28 +110,18 @@ def run_knot(work: Path) -> None:
         save(work, "knot", rows)
 
 
-def carried(about: Any, posterior: Posterior) -> np.ndarray:
-    """What a Laplace approximation says of the covariance of another posterior with some of its parameters."""
-    covariance = unknown_covariance(posterior.n_parameters)
-    names = about.posterior.names
-    both = [(posterior.names.index(name), i) for i, name in enumerate(names) if name in posterior.names]
-    here, there = (np.array(index) for index in zip(*both))
-    covariance[np.ix_(here, here)] = about.covariance[np.ix_(there, there)]
-    return covariance
-
-
-def coarse(work: Path, mesh: Any = COARSE_MESH) -> tuple[Any, Any]:
-    """The Laplace approximation and the maximum on a coarser mesh; kept, so that stopped chains go on about it."""
-    kept = work / f"coarse_{type(mesh).__name__}.pickle"
+def coarse(work: Path) -> tuple[Any, Any]:
+    """The Laplace approximation and the maximum on the coarser mesh; kept, so that stopped chains go on about it."""
+    kept = work / "coarse.pickle"
     if not kept.exists():
-        kept.write_bytes(pickle.dumps(_coarse(work, mesh)))
+        kept.write_bytes(pickle.dumps(_coarse(work)))
     return pickle.loads(kept.read_bytes())
 
 
-def _coarse(work: Path, mesh: Any) -> tuple[Any, Any]:
-    """The Laplace approximation and the maximum on a coarser mesh."""
+def _coarse(work: Path) -> tuple[Any, Any]:
+    """The Laplace approximation and the maximum on the coarser mesh."""
     last, fine, known = final("ring", work)
-    posterior = changed(last, known, mesh)
+    posterior = changed(last, known)
     top = maximize(posterior, [fine.theta], covariance=fine.covariance, tolerance=0.1)
     about = laplace(posterior, top.z, top.free, covariance=top.covariance)
     top = maximize(posterior, [top.theta], covariance=about.covariance)
@@ -139,9 +129,9 @@ def _coarse(work: Path, mesh: Any) -> tuple[Any, Any]:
 
 
 def run_sample(work: Path, chains: int, warmup: int, draws: int) -> None:
-    """NUTS on a coarse box of equal cells and Laplace there."""
+    """NUTS on the coarser mesh, and Laplace there."""
     begin = clock()
-    about, top = coarse(work, SAMPLED)
+    about, top = coarse(work)
     posterior = about.posterior
     print("maximum", top.log_density, about.deviation(), since(begin), flush=True)
     found = posterior.solution(top.theta, top.free)
@@ -190,7 +180,8 @@ def run_slope(work: Path) -> None:
             continue
         began = clock()
         tried = changed(posterior, found, **choice)
-        best = maximize(tried, [begin.theta], covariance=carried(about, tried), tolerance=0.1)
+        learned = carried_covariance(tried.names, about.posterior.names, about.covariance)
+        best = maximize(tried, [begin.theta], covariance=learned, tolerance=0.1)
         gaussian = laplace(tried, best.z, best.free, covariance=best.covariance)
         rows[title] = {"log_evidence": best.log_evidence, "log_model_evidence": gaussian.log_evidence}
         rows[title] |= {"theta": numbers(best.theta), "deviation": gaussian.deviation(), "converged": best.converged}

@@ -1,13 +1,13 @@
 """Refusing parameters outside their physical range, as far as their values are known."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from lensax._types import concrete
 
-__all__ = ["at_least_zero", "check", "check_center", "check_ellipticity", "finite", "positive"]
+__all__ = ["at_least_zero", "check", "check_center", "check_ellipticity", "check_extent", "finite", "positive"]
 
 
 def finite(value: np.ndarray) -> np.ndarray | np.bool_:
@@ -61,3 +61,17 @@ def check_center(owner: Any) -> None:
     """
     for name in ("center_x", "center_y"):
         check(owner, name, finite, "a finite angle in arcsec")
+
+
+def check_extent(owner: str, extent: Sequence[Any]) -> None:
+    """Refuse edges of a rectangle that are not (left, right, bottom, top), as far as they are concrete.
+
+    Raises:
+        ValueError: not four of them, one that is not a finite number, or a pair that does not increase.
+    """
+    edges = [concrete(edge) for edge in extent]
+    good = len(edges) == 4 and all(edge is None or (np.ndim(edge) == 0 and np.isfinite(edge)) for edge in edges)
+    if not good or any(a is not None and b is not None and not a < b for a, b in (edges[:2], edges[2:])):
+        raise ValueError(
+            f"{owner}: extent must be (left, right, bottom, top) in arcsec, each pair increasing, got {extent!r}"
+        )

@@ -140,10 +140,8 @@ def test_bad_input(stages):
         SourceBox(cell=0.0)
     with pytest.raises(ValueError, match="at least 16 cells"):
         SourceBox(most=3)
-    with pytest.raises(ValueError, match="no extent of its own"):
-        brightness_of(stages[0].found, UniformMesh((7, 7)), 0.1)
     with pytest.raises(ValueError, match="smooth must be a positive angle in arcsec, got 0"):
-        brightness_of(stages[0].found, UniformMesh((7, 7), (-1, 1, -1, 1)), 0.0)
+        brightness_of(stages[0].found, (-1, 1, -1, 1), 0.0)
 
 
 @pytest.mark.extended
@@ -157,6 +155,8 @@ def test_cells_follow_the_brightness_of_the_pass_before_in_one_program():
         mesh = stage.posterior.model.source.parts["mesh"]
         assert mesh.shape == (8, 9)
         np.testing.assert_array_equal(mesh.brightness, before.found.source_light)
+        bright = stage.posterior.model.source.parts["regularization"].parts["amplitude"].parts["brightness"]
+        np.testing.assert_array_equal(bright.extent, jnp.stack(before.found.extent))
     # What is not an array is compiled into a program: nothing of that may differ.
     (one, other) = (eqx.partition(stage.posterior, eqx.is_array) for stage in (second, third))
     assert jax.tree.structure(one[0]) == jax.tree.structure(other[0])

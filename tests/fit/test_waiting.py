@@ -11,7 +11,7 @@ from fit_problem import posterior, start
 from lensax.fit import BrightnessMesh, Plan, SourceBox, brightness_of, fit_in_stages
 from lensax.fit.preparation import smoothed_map
 from lensax.fit.waiting import awaits_brightness, is_open, laid, waiting, with_brightness
-from lensax.inversion import Adaptive, AdaptiveMesh, BrightnessAmplitude, Matern, UniformMesh
+from lensax.inversion import Adaptive, AdaptiveMesh, BrightnessAmplitude, Matern
 from lensax.recipe import Ingredient
 
 
@@ -31,11 +31,21 @@ def test_a_mesh_follows_the_brightness_of_an_earlier_fit(found):
     assert laid(even, found) is even
 
 
-def test_a_brightness_does_not_depend_on_the_cells(found):
-    """Otherwise the prior is another one on every mesh, and nothing converges with the cells."""
-    extent = (-0.5, 0.5, -0.4, 0.6)
-    coarse, fine = (brightness_of(found, UniformMesh(shape, extent), 0.1) for shape in ((6, 7), (24, 20)))
-    np.testing.assert_array_equal(coarse.image, fine.image)
+def test_a_brightness_has_the_extent_that_is_asked_for(found):
+    """Wherever the next source may have light: beyond the map its prior is dark."""
+    half = [0.5 * float(edge) for edge in found.extent]
+    whole, part = (brightness_of(found, extent, 0.1) for extent in (found.extent, half))
+    np.testing.assert_array_equal(whole.extent, jnp.stack(found.extent))
+    np.testing.assert_array_equal(part.extent, half)
+    beyond = jnp.asarray(1.5 * half[0]), jnp.asarray(0.0)
+    assert float(whole(*beyond)) > 0
+    assert float(part(*beyond)) == 0
+
+
+@pytest.mark.parametrize("extent", [(0.5, -0.5, 0, 1), (0, 1, 0, np.nan), (0, 1, 2)])
+def test_a_brightness_of_no_extent_is_refused(found, extent):
+    with pytest.raises(ValueError, match=r"brightness_of: extent must be \(left, right, bottom, top\)"):
+        brightness_of(found, extent, 0.1)
 
 
 def spot(shape, extent):
@@ -66,7 +76,7 @@ def test_maps_of_nearly_the_same_extent_are_one_program():
 
 
 def test_a_prior_is_given_the_brightness_of_an_earlier_fit(found):
-    bright = brightness_of(found, UniformMesh((6, 6), (-0.5, 0.5, -0.5, 0.5)), 0.1)
+    bright = brightness_of(found, (-0.5, 0.5, -0.5, 0.5), 0.1)
     adaptive = Ingredient(Adaptive, {"inner": "inner", "outer": "outer"})
     amplitude = Ingredient(BrightnessAmplitude, {"deviation": "deviation"})
     kernel = Ingredient(Matern, {"length": "length"}, parts={"amplitude": amplitude})

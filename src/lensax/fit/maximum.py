@@ -11,7 +11,7 @@ from lensax._types import Array, Float, PRNGKeyArray
 from lensax.fit.posterior import Evaluation, Posterior
 from lensax.parameters.near import unknown
 
-__all__ = ["History", "Maximum", "maximize", "starting_points", "unknown_covariance"]
+__all__ = ["History", "Maximum", "carried_covariance", "maximize", "starting_points", "unknown_covariance"]
 
 # What a refused lens counts as below the best one so far: a wall that a line search steps back from.
 _REFUSED = 1e4
@@ -237,6 +237,21 @@ class _Search:
 def unknown_covariance(n: int) -> np.ndarray:
     """The covariance of z, (n, n), that a search begins with when nothing is known."""
     return _CAUTION**2 * np.eye(n)
+
+
+def carried_covariance(names: Sequence[str], earlier: Sequence[str], covariance: np.ndarray) -> np.ndarray:
+    """The covariance that a search begins with when another one has learned that of some of its parameters.
+
+    Args:
+        names: parameters of the search.
+        earlier: parameters of the other one.
+        covariance: what is known of these.
+    """
+    carried = unknown_covariance(len(names))
+    both = [(i, earlier.index(name)) for i, name in enumerate(names) if name in earlier]
+    here, there = (np.array(index, int) for index in zip(*both)) if both else (np.zeros(0, int),) * 2
+    carried[np.ix_(here, here)] = covariance[np.ix_(there, there)]
+    return carried
 
 
 def _factor(covariance: Any, moving: np.ndarray) -> np.ndarray:

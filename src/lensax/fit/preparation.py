@@ -1,14 +1,14 @@
 """What a first fit tells the next one: the noise, where the source is, and where it is bright."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, final
 
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 
-from lensax._check import check, positive
+from lensax._check import check, check_extent, positive
 from lensax._types import Scalar, real
 from lensax.instrument import Imaging
 from lensax.inversion import BrightnessMap, CorrelatedNoise, Noise, Reconstruction, UniformMesh, model_noise_map
@@ -83,7 +83,7 @@ class SourceBox(eqx.Module):
         return max(float(self.cell), math.sqrt(width * height / self.most))
 
 
-def brightness_of(found: Reconstruction, mesh: UniformMesh, smooth: float) -> BrightnessMap:
+def brightness_of(found: Reconstruction, extent: Sequence[Any], smooth: float) -> BrightnessMap:
     """The source of an earlier fit, smoothed, as the map that scales the prior of the next one.
 
     The smoothing is an angle, not a number of cells: a prior that became sharper with the mesh would be another prior
@@ -91,17 +91,16 @@ def brightness_of(found: Reconstruction, mesh: UniformMesh, smooth: float) -> Br
 
     Args:
         found: the earlier fit.
-        mesh: of the next one, whose extent the map has.
+        extent: (left, right, bottom, top) of the map in arcsec: where the next one may have light.
         smooth: deviation of the smoothing in arcsec.
 
     Raises:
-        ValueError: a mesh without an extent, or a deviation that is not positive.
+        ValueError: edges that do not increase or are not finite, or a deviation that is not positive.
     """
-    if mesh.extent is None:
-        raise ValueError("brightness_of: the mesh has no extent of its own")
     if not 0 < smooth < np.inf:
         raise ValueError(f"brightness_of: smooth must be a positive angle in arcsec, got {smooth!r}")
-    return smoothed_map(found.source_image, mesh.extent, smooth)
+    check_extent("brightness_of", extent)
+    return smoothed_map(found.source_image, tuple(float(edge) for edge in extent), smooth)
 
 
 def smoothed_map(image: Callable[..., Any], extent: tuple[float, ...], smooth: float) -> BrightnessMap:

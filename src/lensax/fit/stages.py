@@ -11,7 +11,7 @@ import numpy as np
 
 from lensax._types import PRNGKeyArray
 from lensax.fit.laplace import laplace
-from lensax.fit.maximum import Maximum, maximize, starting_points, unknown_covariance
+from lensax.fit.maximum import Maximum, carried_covariance, maximize, starting_points, unknown_covariance
 from lensax.fit.model import FitModel
 from lensax.fit.plan import Plan
 from lensax.fit.positions import Positions
@@ -133,7 +133,8 @@ def fit_in_stages(
             stages.append(_stage(name, posterior, known))
             return stages[-1]
         more = starting_points(posterior, key, draws) if draws and key is not None and not stages else []
-        learned = _learned(posterior, stages[-1]) if stages else None
+        before = stages[-1] if stages else None
+        learned = before and carried_covariance(posterior.names, before.posterior.names, before.maximum.covariance)
         tolerance = plan.tolerance * (1 if len(stages) == count - 1 else _ROUGH)
         prior = set(posterior.model.regularization_names)
         fitted = bool(stages) and prior <= set(stages[-1].posterior.names)
@@ -165,16 +166,6 @@ def fit_in_stages(
         known = {name: value for name, value in stage.maximum.theta.items() if name in again}
         stage = run(f"pass {number + 2}", filled, [_start(filled, known)])
     return stages
-
-
-def _learned(posterior: Posterior, before: Stage) -> np.ndarray:
-    """The covariance that the search of the stage before has learned, of those parameters that both have."""
-    covariance = unknown_covariance(posterior.n_parameters)
-    earlier = before.posterior.names
-    both = [(i, earlier.index(name)) for i, name in enumerate(posterior.names) if name in earlier]
-    here, there = (np.array(index, int) for index in zip(*both)) if both else (np.zeros(0, int),) * 2
-    covariance[np.ix_(here, here)] = before.maximum.covariance[np.ix_(there, there)]
-    return covariance
 
 
 def _climb(
@@ -267,6 +258,7 @@ def _filled(model: FitModel, mesh: Any, found: Reconstruction, smooth: float) ->
     source = model.source.with_parts(mesh=mesh)
     regularization = source.parts["regularization"]
     if awaits_brightness(regularization):
-        box = mesh if isinstance(mesh, UniformMesh) and mesh.extent is not None else SourceBox().mesh(found)
-        source = source.with_parts(regularization=with_brightness(regularization, brightness_of(found, box, smooth)))
+        fixed = mesh.extent if isinstance(mesh, UniformMesh) else None
+        bright = brightness_of(found, found.extent if fixed is None else fixed, smooth)
+        source = source.with_parts(regularization=with_brightness(regularization, bright))
     return dataclasses.replace(model, source=source)

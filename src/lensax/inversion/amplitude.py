@@ -13,7 +13,7 @@ import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 
-from lensax._check import at_least_zero, check, check_center, check_ellipticity, positive
+from lensax._check import at_least_zero, check, check_center, check_ellipticity, check_extent, positive
 from lensax._geometry import elliptical_radius_squared
 from lensax._types import Array, Float, Scalar, as_real, concrete, real
 from lensax.inversion.bspline import consecutive, spline_weights
@@ -43,15 +43,8 @@ class BrightnessMap(eqx.Module):
             raise ValueError(
                 f"BrightnessMap: expected a finite image that is positive somewhere, got shape {image.shape}"
             )
-        edges = [as_real(edge) for edge in extent]
-        known = [concrete(edge) for edge in edges]
-        good = len(edges) == 4 and all(edge is None or (edge.ndim == 0 and np.isfinite(edge)) for edge in known)
-        if not good or any(a is not None and b is not None and not a < b for a, b in (known[:2], known[2:])):
-            raise ValueError(
-                "BrightnessMap: extent must be (left, right, bottom, top) in arcsec, each pair increasing, "
-                f"got {extent!r}"
-            )
-        self.extent = jnp.stack(edges)
+        check_extent("BrightnessMap", extent)
+        self.extent = jnp.stack([as_real(edge) for edge in extent])
         clipped = jnp.maximum(image, 0.0)
         self.image = clipped / jnp.max(clipped)
 

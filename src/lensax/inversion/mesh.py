@@ -13,6 +13,7 @@ import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 
+from lensax._check import check_extent
 from lensax._types import Array, Float, as_real, concrete
 from lensax.instrument._count import at_least_one
 from lensax.inversion.bspline import DEGREES
@@ -151,14 +152,8 @@ class UniformMesh(Mesh):
 
     def __check_init__(self) -> None:
         _check_size(self)
-        if self.extent is None:
-            return
-        good = len(self.extent) == 4 and np.all(np.isfinite(self.extent))
-        if not good or not (self.extent[0] < self.extent[1] and self.extent[2] < self.extent[3]):
-            raise ValueError(
-                f"UniformMesh: extent must be (left, right, bottom, top) in arcsec, each pair increasing, "
-                f"got {self.extent!r}"
-            )
+        if self.extent is not None:
+            check_extent("UniformMesh", self.extent)
 
     def check_image(self, shape: tuple[int, int]) -> None:
         """Nothing to refuse: the mesh has no image of its own."""
