@@ -89,7 +89,7 @@ def test_a_fit_is_built(folder):
     assert float(sersic.profiles[0].intensity) == 1.0
     assert float(sersic.profiles[0].effective_radius) == float(theta["parameters.width"])
     np.testing.assert_allclose(points.center_x, [0.5, theta["lens.light.PointSources.center_x[1]"]])
-    assert float(points.width) == pytest.approx(0.1)  # rays of the first pass are one pixel apart
+    assert float(points.width) == pytest.approx(0.05)  # as far as its rays are apart
     assert isinstance(sky, lx.light.Sky)
     assert parts.source.mesh.shape == (6, 6)
     assert parts.source.over_sample == 2
@@ -146,6 +146,19 @@ def test_what_only_an_earlier_pass_can_tell_is_left_open(folder):
     assert setup.task.start == {"lens.mass.PowerLaw.e1": 0.05}
 
 
+@pytest.mark.parametrize(("first", "width"), [(1, 0.05), (2, 0.025)])
+def test_a_point_is_wide_enough_for_the_rays_of_every_pass(folder, first, width):
+    """Half as wide as the rays of a first pass are apart, or as wide as the others are."""
+    setup = build(
+        folder,
+        ("{AdaptiveMesh: {shape: [6, 6]}}", "{BrightnessMesh: {shape: [6, 6]}}"),
+        ("    regularization:", "    over_sample: 4\n    regularization:"),
+        ("parameters:\n", f"stages: {{first_mesh: [8, 8], first_over_sample: {first}}}\nparameters:\n"),
+    )
+    points = setup.task.model.light[2]
+    assert dict(points.switches)["width"] == pytest.approx(width)
+
+
 def test_every_field_of_the_plan_has_a_key():
     elsewhere = {"noise", "correlated", "iterations"}  # sections `noise` and `maximum`, above
     assert set(StagesSection.model_fields) | elsewhere == {field.name for field in dataclasses.fields(Plan)}
@@ -167,7 +180,7 @@ def test_what_follows_the_brightness_waits_for_a_pass(folder, mesh, regularizati
     )
     rough = ("parameters:\n", "stages: {first_mesh: [8, 8]}\nparameters:\n")
     setup = build(folder, *changes, rough)
-    assert waiting(setup.task.model) == names
+    assert waiting(setup.task.model.source) == names
     with pytest.raises(
         ValueError, match=f"Posterior: {' and '.join(names)} can only be known from an earlier fit; use fit_in_stages"
     ):

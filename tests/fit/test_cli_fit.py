@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import time
 from pathlib import Path
 
@@ -146,6 +147,8 @@ def test_images_have_coordinates_and_units(made):
     about = json.loads((made[1] / "fit.json").read_text())
     assert about["chi_squared"] == pytest.approx(float((read["normalized_residual"] ** 2).sum()))
     assert about["pixels"] == used.sum()
+    assert about["noise_over_given"] == 1
+    assert about["correlation_of_neighbours"] == 0
 
 
 def test_the_source_has_its_coordinates_and_its_error(made):
@@ -197,11 +200,35 @@ def test_a_fit_that_broke_off_goes_on_to_the_same_draws(folder, made, monkeypatc
     assert result.exit_code == 1, result.output
     assert "the machine went away" in result.stderr
     assert not (out / "samples.npz").exists()
+    early = Table.read(out / "summary.ecsv", format="ascii.ecsv")  # what was known before the sampling
+    assert (early["laplace_deviation"] > 0).all()
+    assert "median" not in early.colnames
+    assert (out / "fit.png").exists()
     result = lensax("fit", folder / "fit.yaml", "--out", out)
     assert result.exit_code == made[0].exit_code, result.output
     with np.load(out / "samples.npz") as resumed, np.load(made[1] / "samples.npz") as undisturbed:
         for name in undisturbed.files:
             np.testing.assert_array_equal(resumed[name], undisturbed[name])
+
+
+def test_more_draws_go_on_with_the_chains(folder, made):
+    """How it is sampled does not make another fit: neither maximum nor draws are made again."""
+    out = Path(shutil.copytree(made[1], folder / "more"))
+    begun = json.loads((out / "fit.json").read_text())["seconds"]
+    with np.load(out / "samples.npz") as draws:
+        before = {name: draws[name] for name in draws.files}
+    longer = folder / "longer.yaml"
+    longer.write_text(FIT.replace("draws: 14", "draws: 17"))
+    result = lensax("fit", longer, "--out", out)
+    assert result.exit_code in (0, 1), result.output
+    with np.load(out / "samples.npz") as draws:
+        for name, values in before.items():
+            assert draws[name].shape == (2, 17)
+            np.testing.assert_array_equal(draws[name][:, :14], values)
+    seconds = json.loads((out / "fit.json").read_text())["seconds"]
+    assert seconds.pop("sampling") > begun.pop("sampling")
+    assert seconds == begun
+    assert "draws: 17" in (out / "configuration.yaml").read_text()
 
 
 def refused(result, code, *words):

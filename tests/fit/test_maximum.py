@@ -1,5 +1,6 @@
 """The search for the maximum: it is found, from several starts, with some parameters held."""
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -91,5 +92,8 @@ def test_bad_input(made):
         maximize(made, [])
     with pytest.raises(ValueError, match="unknown free parameter 'slop'; did you mean 'slope'"):
         maximize(made, [start(made)], hold=("slop",))
-    with pytest.raises(ValueError, match="refuses every start"):
+    with pytest.raises(ValueError, match=r"refuses every start: at the first of them .*ellipticity"):
         maximize(made, [{**start(made), "e1": jnp.asarray(1.5)}], iterations=2)
+    demanding = eqx.tree_at(lambda posterior: posterior.minimum_magnification, made, jnp.asarray(50.0))
+    with pytest.raises(ValueError, match=r"magnifies the source [\d.]+ times, and 50 times is the least"):
+        maximize(demanding, [start(made)], iterations=2)

@@ -7,12 +7,14 @@ import numpy as np
 import pytest
 from astropy.io import fits
 from astropy.table import Table
+from astropy.wcs import WCS
 
 import lensax as lx
 from lensax.fit.folder import FitFolder, FitRefused
 from lensax.fit.images import fit_images
 from lensax.fit.result import write_draws, write_images, write_table
 from lensax.fit.summary import summary_table
+from lensax.instrument.fits import read_sky
 from lensax.parameters import Constant, Expression, Free, Parameters
 
 
@@ -83,6 +85,24 @@ def test_the_source_is_where_its_header_says(images, tmp_path):
     np.testing.assert_allclose(at, [0.3, -0.1], atol=0.02)
     assert fits.getdata(tmp_path / "mask.fits").sum() == images.n_pixels
     assert not list(tmp_path.glob(".*"))  # no drafts are left
+
+
+def test_images_are_where_the_data_are_on_the_sky(images, tmp_path):
+    """Rotated and off the middle; the source plane is nowhere on the sky."""
+    written = WCS(naxis=2)
+    written.wcs.ctype, written.wcs.crval, written.wcs.crpix = ["RA---TAN", "DEC--TAN"], [150.1, 2.2], [10.0, 12.0]
+    written.wcs.cd = 0.1 / 3600 * np.array([[-0.8, 0.6], [0.6, 0.8]])
+    header = written.to_header()
+    header["HISTORY"] = "drizzled"
+    fits.PrimaryHDU(np.asarray(images.data), header).writeto(tmp_path / "sky.fits")
+    fits.PrimaryHDU(np.asarray(images.data)).writeto(tmp_path / "nowhere.fits")
+    assert read_sky(tmp_path / "nowhere.fits") == {}
+    write_images(images, tmp_path, read_sky(tmp_path / "sky.fits"))
+    header = fits.getheader(tmp_path / "model.fits")
+    pixels = [[0.0, 0.0], [20.0, 5.0]]
+    np.testing.assert_allclose(WCS(header).wcs_pix2world(pixels, 0), written.wcs_pix2world(pixels, 0), rtol=1e-12)
+    assert (header["CTYPE1A"], header["CUNIT1A"], header["CRPIX1A"]) == ("X", "arcsec", 17.5)
+    assert "RA---TAN" not in fits.getheader(tmp_path / "source.fits").values()
 
 
 @pytest.fixture(scope="module")

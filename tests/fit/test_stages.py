@@ -135,6 +135,28 @@ def test_a_closed_model_is_fitted_as_it_is():
 
 
 @pytest.mark.extended
+def test_what_a_closed_model_holds_is_set_free():
+    begin = {name: jnp.asarray(START[name]) for name in parametric().prior.names}
+    plan = Plan(noise=False, iterations=4, hold_first=("slope",))
+    first, last = fit_in_stages(parametric(), image(), [begin], plan)
+    assert [first.name, last.name] == ["first pass", "all"]
+    np.testing.assert_allclose(first.maximum.theta["slope"], START["slope"], rtol=1e-12)
+    assert abs(last.maximum.theta["slope"] - START["slope"]) > 1e-4
+    assert last.maximum.log_density > first.maximum.log_density
+
+
+@pytest.mark.extended
+def test_a_hessian_takes_the_last_search_further():
+    begin = {name: jnp.asarray(START[name]) for name in parametric().prior.names}
+    short, long = (
+        fit_in_stages(parametric(), image(), [begin], Plan(noise=False, iterations=5, precondition=choice))[-1].maximum
+        for choice in (False, True)
+    )
+    assert long.log_density > short.log_density
+    assert long.converged
+
+
+@pytest.mark.extended
 def test_bad_input(stages):
     with pytest.raises(ValueError, match="cell must be a positive number"):
         SourceBox(cell=0.0)

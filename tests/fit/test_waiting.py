@@ -48,6 +48,13 @@ def test_a_brightness_of_no_extent_is_refused(found, extent):
         brightness_of(found, extent, 0.1)
 
 
+def test_a_box_has_no_more_cells_than_the_fit_had_pixels(found):
+    box = SourceBox(cell=0.001, most=5000)
+    mesh = box.mesh(found)
+    assert 0.9 * found.n_pixels < mesh.shape[0] * mesh.shape[1] <= found.n_pixels
+    assert "no more than there are pixels" in box.remark(mesh)
+
+
 def spot(shape, extent):
     """A source that is one round Gaussian of 0.1 arcsec."""
     left, right, bottom, top = extent
@@ -95,10 +102,10 @@ def test_a_source_that_waits_needs_a_pass_before():
     closed = posterior("pixelized").model
     assert not is_open(closed)
     model = dataclasses.replace(closed, source=closed.source.with_parts(mesh=BrightnessMesh((6, 6))))
-    assert waiting(model) == ("BrightnessMesh",)
+    assert waiting(model.source) == ("BrightnessMesh",)
     with pytest.raises(ValueError, match="BrightnessMesh can only be known from an earlier pass; passes must be at le"):
         fit_in_stages(model, posterior("pixelized").dataset, [{}], Plan(passes=0))
     boxed = dataclasses.replace(closed, source=closed.source.with_parts(mesh=SourceBox()))
-    assert waiting(boxed) == ("SourceBox",)
+    assert waiting(boxed.source) == ("SourceBox",)
     with pytest.raises(ValueError, match="at least 4 cells"):
         BrightnessMesh((2, 2))

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -83,7 +84,7 @@ def with_galaxy(*extra: Any) -> Any:
 @pytest.mark.parametrize(
     ("redshift", "profile", "message"),
     [
-        (0.5, lambda: al.mp.NFW(), r"redshift 0\.5: extra \(NFW\) has no counterpart"),
+        (0.5, lambda: al.mp.NFW(), r"redshift 0\.5: extra \(NFW\): no counterpart in lensax"),
         (
             0.7,
             lambda: al.mp.Isothermal(),
@@ -92,7 +93,7 @@ def with_galaxy(*extra: Any) -> Any:
         (0.7, lambda: al.lp.Sersic(), r"redshift 0\.7: extra \(Sersic\): light stands on the lens plane"),
         (1.5, lambda: al.mp.NFWSph(), "deflects nothing at the source's redshift"),
         (0.5, lambda: al.mp.MassSheet(centre=(0.1, 0.0), kappa=0.1), "centres mass sheets on 0"),
-        (0.5, lambda: al.lp.Moffat(), r"extra \(Moffat\) has no counterpart"),
+        (0.5, lambda: al.lp.Moffat(), r"extra \(Moffat\): no counterpart in lensax"),
         (0.5, lambda: al.lmp.Sersic(), "light and mass at once"),
         (0.5, lambda: {"one": al.mp.NFWSph()}, "extra is a dict of profiles, which PyAutoLens does not trace"),
     ],
@@ -103,8 +104,102 @@ def test_what_lensax_lacks_is_refused(redshift: float, profile: Any, message: st
         from_tracer(tracer, pixel_scale=0.05)
 
 
+def with_numbers(profile: Any, **numbers: Any) -> Any:
+    """The profile with numbers that its class might refuse."""
+    for name, value in numbers.items():
+        setattr(profile, name, value)
+    return profile
+
+
+@pytest.mark.parametrize(
+    ("profile", "numbers", "message"),
+    [
+        ("NFWSph", {"kappa_s": -0.1}, r"extra \(NFWSph\): kappa_s = -0\.1, expected positive"),
+        ("NFWSph", {"centre": (np.nan, 0.0)}, r"extra \(NFWSph\): center_y = nan, expected a finite number"),
+        (
+            "NFWTruncatedSph",
+            {"truncation_radius": 0.0},
+            r"extra \(NFWTruncatedSph\): truncation_radius = 0, expected p",
+        ),
+        ("cNFWSph", {"core_radius": -0.1}, r"extra \(cNFWSph\): core_radius = -0\.1, expected zero or positive"),
+        ("cNFWSph", {"core_radius": 4.0}, r"extra \(cNFWSph\): core_radius = 4, expected at most 3 scale radii of 1"),
+        ("MassSheet", {"kappa": np.nan}, r"extra \(MassSheet\): kappa = nan, expected a finite number"),
+        ("PowerLaw", {"slope": 1.0}, r"extra \(PowerLaw\): slope = 1, expected between 1 and 3"),
+        ("PowerLaw", {"einstein_radius": -1.0}, r"extra \(PowerLaw\): PowerLaw: einstein_radius must be"),
+        ("PowerLaw", {"ell_comps": (0.0, 1.2)}, r"extra \(PowerLaw\): ell_comps = \(0, 1\.2\), expected a length bel"),
+        ("ExternalShear", {"gamma_1": np.inf}, r"extra \(ExternalShear\): ExternalShear: gamma_1 must be a finite"),
+        ("PointMass", {"einstein_radius": -1.0}, r"extra \(PointMass\): PointMass: einstein_radius must be"),
+    ],
+)
+def test_numbers_outside_their_range_are_refused_where_they_stand(
+    profile: str, numbers: dict[str, Any], message: str
+) -> None:
+    extra = with_numbers(getattr(al.mp, profile)(), **numbers)
+    tracer = with_galaxy(al.Galaxy(redshift=LENS, extra=extra))
+    with pytest.raises(ValueError, match=rf"galaxy at redshift 0\.5: {message}"):
+        from_tracer(tracer, pixel_scale=0.05)
+    if profile in ("NFWSph", "NFWTruncatedSph", "cNFWSph", "MassSheet"):
+        planes = lx.raytrace.Planes([LENS], LENS, SOURCE, lx.cosmology.Planck15)
+        with pytest.raises(ValueError, match=rf"galaxy at redshift 0\.5: {message}"):
+            from_galaxies([al.Galaxy(redshift=LENS, extra=extra)], planes)
+
+
+def test_light_outside_its_range_is_refused_where_it_stands() -> None:
+    extra = with_numbers(al.lp.SersicSph(), sersic_index=60.0)
+    tracer = with_galaxy(al.Galaxy(redshift=SOURCE, extra=extra))
+    with pytest.raises(ValueError, match=r"redshift 1\.5: extra \(SersicSph\): Sersic: sersic_index must be between"):
+        from_tracer(tracer, pixel_scale=0.05)
+
+
+@pytest.mark.parametrize("x64", [True, False], ids=["float64", "float32"])
+def test_redshifts_that_rounding_tells_apart_share_a_plane(x64: bool) -> None:
+    extra = [
+        al.Galaxy(redshift=LENS + 1e-7, shear=al.mp.ExternalShear(), halo=al.mp.NFWSph(), light=al.lp.SersicSph()),
+        al.Galaxy(redshift=0.1 + 0.1 + 3e-17, halo=al.mp.NFWSph(), sheet=al.mp.MassSheet(kappa=-0.01)),
+        al.Galaxy(redshift=0.8999998, halo=al.mp.NFWSph()),
+        al.Galaxy(redshift=SOURCE - 1e-7, light=al.lp.SersicSph()),
+    ]
+    with jax.enable_x64(x64):
+        scene = from_tracer(with_galaxy(*extra), pixel_scale=0.05)
+        assert scene.planes.redshifts.dtype == (jnp.float64 if x64 else jnp.float32)
+        np.testing.assert_allclose(scene.planes.redshifts, [0.2, 0.5, 0.9], rtol=0, atol=5e-7)
+        np.testing.assert_array_equal(scene.halos.counts, [2, 1, 4])
+        np.testing.assert_allclose(scene.halos.sheets, [-0.01, -0.01, 0.0])
+        assert len(scene.source) == 3
+        assert len(scene.lens_light) == 2
+
+
+def test_tracers_without_what_lensax_needs_are_refused(tracer: Any) -> None:
+    for pixel_scale in (0.0, -0.1, np.nan):
+        with pytest.raises(ValueError, match=f"pixel_scale = {pixel_scale:g}, expected a positive number of arcsec"):
+            from_tracer(tracer, pixel_scale=pixel_scale)
+    with pytest.raises(ValueError, match="tracer: expected at least one galaxy, the source, found none"):
+        from_tracer(al.Tracer([]))
+    with pytest.raises(
+        ValueError, match=r"lens_redshift: redshift = 1\.7, expected above 0 and in front of the source"
+    ):
+        from_tracer(al.Tracer([al.Galaxy(redshift=1.5)]), lens_redshift=1.7)
+    observer = al.Galaxy(redshift=0.0, halo=al.mp.NFWSph())
+    with pytest.raises(ValueError, match=r"redshift 0: halo \(NFWSph\): redshift = 0, expected above 0"):
+        from_tracer(with_galaxy(observer), pixel_scale=0.05)
+
+
+def test_another_cosmology_is_refused() -> None:
+    tracer = al.Tracer(galaxies(), cosmology=lx.cosmology.Planck15)
+    with pytest.raises(TypeError, match="cosmology: expected a FlatLambdaCDM of PyAutoLens, found FlatLambdaCDM"):
+        from_tracer(tracer, pixel_scale=0.05)
+
+
+def test_halos_of_another_family_are_refused() -> None:
+    planes = lx.raytrace.Planes([LENS], LENS, SOURCE, lx.cosmology.Planck15)
+    table = {"redshift": [LENS], "center_x": [0.0], "center_y": [0.0], "kappa_s": [0.01], "scale_radius": [0.1]}
+    sidm = lx.halos.HaloCatalogue.from_table({**table, "core_radius": [0.05], "profile": ["parametric_sidm"]}, planes)
+    with pytest.raises(ValueError, match="the first is a parametric_sidm in slot 0 of plane 0"):
+        to_galaxies(sidm, planes)
+
+
 def test_brightness_needs_a_pixel_scale(tracer: Any) -> None:
-    with pytest.raises(ValueError, match="pixel_scale: needed"):
+    with pytest.raises(ValueError, match=r"bulge \(SersicSph\): pixel_scale is needed"):
         from_tracer(tracer)
 
 
@@ -158,7 +253,7 @@ def test_galaxies_deflect_as_the_catalogue(catalogue: tuple[Any, Any], rays: tup
 def test_galaxies_that_are_more_than_halos_are_refused(catalogue: tuple[Any, Any]) -> None:
     _, planes = catalogue
     for profile, name in ((al.mp.Isothermal(), "Isothermal"), (al.lp.Sersic(), "Sersic")):
-        with pytest.raises(ValueError, match=rf"redshift 0\.5: extra \({name}\) has no place in a HaloCatalogue"):
+        with pytest.raises(ValueError, match=rf"redshift 0\.5: extra \({name}\): has no place in a HaloCatalogue"):
             from_galaxies([al.Galaxy(redshift=LENS, extra=profile)], planes)
     with pytest.raises(ValueError, match=r"redshift = 0\.6 is on no plane"):
         from_galaxies([al.Galaxy(redshift=0.6, sheet=al.mp.MassSheet(kappa=0.1))], planes)

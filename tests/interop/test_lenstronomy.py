@@ -14,7 +14,10 @@ from lensax.interop.lenstronomy import LensModelLists, from_lens_model, to_lens_
 
 COSMOLOGY = lx.cosmology.FlatLambdaCDM(67.74, 0.3075)
 EPL = {"theta_E": 1.2, "gamma": 2.0, "e1": 0.1, "e2": 0.0}
+SIE = {"theta_E": 1.0, "e1": 0.1, "e2": 0.0}
+SIS = {"theta_E": 0.1}
 TNFW = {"Rs": 0.1, "alpha_Rs": 1e-3, "r_trunc": 1.0}
+CNFW = {"Rs": 0.1, "alpha_Rs": 1e-3, "r_core": 0.05}
 
 
 @pytest.fixture(scope="module")
@@ -84,6 +87,15 @@ def test_one_plane_without_redshifts() -> None:
     assert scene.halos.halos.kappa_s.shape == (1, 7)
 
 
+def test_the_source_redshift_may_be_traced() -> None:
+    def distance(source_redshift: Any) -> Any:
+        scene = from_lens_model(["EPL"], [0.5], [EPL], source_redshift=source_redshift, cosmology=COSMOLOGY)
+        return scene.planes.distances[0]
+
+    difference = (distance(1.501) - distance(1.499)) / 0.002
+    assert float(jax.grad(distance)(1.5)) == pytest.approx(float(difference), rel=1e-5)
+
+
 def test_macro_alone_and_halos_alone() -> None:
     assert read(["EPL"], [0.5], [EPL]).halos.counts.sum() == 0
     scene = read(["TNFW"], [0.8], [TNFW], lens_redshift=0.5)
@@ -100,14 +112,25 @@ def test_astropy_cosmology_is_translated() -> None:
         np.testing.assert_allclose(scene.planes.distances, expected.distances, rtol=1e-10)
 
 
-def test_thousands_of_profiles() -> None:
-    random = np.random.default_rng(3)
-    count = 4000
-    redshifts = random.choice([0.2, 0.5, 0.9], count)
-    kwargs = [{**TNFW, "center_x": x, "center_y": y} for x, y in random.uniform(-3, 3, (count, 2))]
-    scene = read(["EPL", *["TNFW"] * count], [0.5, *redshifts], [EPL, *kwargs])
-    assert int(scene.halos.counts.sum()) == count
-    assert len(to_lens_model(scene).kwargs_lens) == count + 1
+@pytest.mark.parametrize("x64", [True, False], ids=["float64", "float32"])
+def test_redshifts_that_rounding_tells_apart_share_a_plane(x64: bool) -> None:
+    names = ["EPL", "SHEAR", "TNFW", "TNFW", "TNFW", "CONVERGENCE", "TNFW"]
+    redshifts = [0.5, 0.5000001, 0.3, 0.1 + 0.2, 0.4999999, 0.3000005, 0.50001]
+    kwargs = [EPL, {"gamma1": 0.0, "gamma2": 0.1}, TNFW, TNFW, TNFW, {"kappa": -0.01}, TNFW]
+    with jax.enable_x64(x64):
+        scene = read(names, redshifts, kwargs)
+        assert scene.planes.redshifts.dtype == (jnp.float64 if x64 else jnp.float32)
+        np.testing.assert_allclose(scene.planes.redshifts, [0.3, 0.5, 0.50001], rtol=1e-7)
+        np.testing.assert_array_equal(scene.halos.counts, [2, 1, 1])
+        np.testing.assert_allclose(scene.halos.sheets, [-0.01, 0.0, 0.0])
+        again = read(*to_lens_model(scene))
+        np.testing.assert_array_equal(again.planes.redshifts, scene.planes.redshifts)
+        np.testing.assert_array_equal(again.halos.counts, scene.halos.counts)
+
+
+def test_the_given_lens_redshift_takes_what_stands_beside_it() -> None:
+    scene = read(["EPL", "TNFW"], [0.5 + 1e-7, 0.5 - 1e-7], [EPL, TNFW], lens_redshift=0.5)
+    np.testing.assert_array_equal(scene.planes.redshifts, [0.5])
 
 
 @pytest.mark.parametrize(
@@ -122,9 +145,49 @@ def test_thousands_of_profiles() -> None:
         (["SHEAR"], [0.5], [{"gamma1": 0.0, "gamma2": 0.1, "ra_0": 1.0}], {}, "ra_0 = 1, but lensax centres SHEAR"),
         (["TNFW"], [0.5], [TNFW], {}, "lens_redshift: needed"),
         (["EPL"], None, [EPL], {}, "lens_redshift: needed"),
-        (["EPL", "TNFW"], [0.5, 1.6], [EPL, TNFW], {}, "1.6 is not in front of the source"),
+        (
+            ["EPL", "TNFW"],
+            [0.5, 1.6],
+            [EPL, TNFW],
+            {},
+            r"lens_redshift_list\[1\]: redshift = 1\.6, expected above 0 and",
+        ),
+        (["EPL", "TNFW"], [0.5, np.nan], [EPL, TNFW], {}, r"lens_redshift_list\[1\] = nan, expected a positive"),
+        (["TNFW"], [0.5], [TNFW], {"lens_redshift": 1.5}, r"lens_redshift: redshift = 1\.5, expected above 0 and in f"),
         (["EPL", "TNFW"], [0.5, 0.5], [EPL, {**TNFW, "Rs": -1.0}], {}, r"kwargs_lens\[1\]: TNFW has Rs = -1"),
         (["EPL", "TNFW"], [0.5, 0.5], [EPL, {**TNFW, "center_x": np.nan}], {}, "center_x = nan, expected"),
+        (
+            ["EPL", "TNFW"],
+            [0.5, 0.5],
+            [EPL, {**TNFW, "Rs": "wide"}],
+            {},
+            r"\[1\]: TNFW has Rs = wide, expected a finite",
+        ),
+        (
+            ["EPL", "CNFW"],
+            [0.5, 0.3],
+            [EPL, {**CNFW, "r_core": -0.1}],
+            {},
+            r"\[1\]: CNFW has r_core = -0\.1, expected z",
+        ),
+        (
+            ["EPL", "CNFW"],
+            [0.5, 0.3],
+            [EPL, {**CNFW, "r_core": 0.31}],
+            {},
+            r"\[1\]: CNFW has r_core = 0\.31, expected a",
+        ),
+        (
+            ["TNFW", "EPL"],
+            [0.5, 0.5],
+            [TNFW, {**EPL, "gamma": 3.2}],
+            {},
+            r"kwargs_lens\[1\]: EPL: PowerLaw: slope must",
+        ),
+        (["TNFW", "EPL"], [0.5, 0.5], [TNFW, {**EPL, "e1": 1.2}], {}, r"kwargs_lens\[1\]: EPL: PowerLaw: the ellipt"),
+        (["SIS", "SIE"], [0.5, 0.5], [SIS, {**SIE, "theta_E": -1.0}], {}, r"kwargs_lens\[1\]: SIE: PowerLaw: einstein"),
+        (["SIS", "POINT_MASS"], [0.5, 0.5], [SIS, {"theta_E": -1.0}], {}, r"\[1\]: POINT_MASS: PointMass: einstein_ra"),
+        (["EPL", "TNFW"], [0.5, 0.5], [EPL, TNFW], {"slots": 0}, "slots must be at least 1"),
     ],
 )
 def test_bad_lists_are_refused(
@@ -138,9 +201,19 @@ def test_bad_lists_are_refused(
         read(names, redshifts, kwargs, **more)
 
 
+@pytest.mark.parametrize("core", [0.0, 0.3])
+def test_the_smallest_and_the_largest_core_are_taken(core: float) -> None:
+    found = to_lens_model(read(["CNFW"], [0.5], [{**CNFW, "r_core": core}], lens_redshift=0.5))
+    assert found.lens_model_list == ["CNFW" if core else "NFW"]
+    assert found.kwargs_lens[0]["alpha_Rs"] == pytest.approx(CNFW["alpha_Rs"], rel=1e-14)
+
+
 def test_another_cosmology_is_refused() -> None:
-    with pytest.raises(TypeError, match="expected a FlatLambdaCDM"):
-        from_lens_model(["EPL"], [0.5], [EPL], source_redshift=1.5, cosmology="Planck15")
+    from astropy.cosmology import FlatwCDM
+
+    for cosmology, found in (("Planck15", "str"), (FlatwCDM(70.0, 0.3, w0=-0.9), "FlatwCDM")):
+        with pytest.raises(TypeError, match=f"cosmology: expected a FlatLambdaCDM of lensax or astropy, found {found}"):
+            from_lens_model(["EPL"], [0.5], [EPL], source_redshift=1.5, cosmology=cosmology)
 
 
 def scene_of(macro: Any = (), halos: dict[str, Any] | None = None) -> lx.Scene:
@@ -173,8 +246,10 @@ def test_what_lenstronomy_lacks_is_refused() -> None:
         def potential(self, x: Any, y: Any) -> Any:
             return x
 
-    with pytest.raises(ValueError, match="macro: Own has no counterpart"):
-        to_lens_model(scene_of((Own(),)))
+    with pytest.raises(ValueError, match=r"macro\[1\]: Own has no counterpart"):
+        to_lens_model(scene_of((lx.mass.MassSheet(0.1), Own())))
+    with pytest.raises(ValueError, match=r"macro\[0\]: core_radius = 0\.1 and truncation_radius = 1, but lenstronomy"):
+        to_lens_model(scene_of((lx.mass.Halo(0.01, 0.2, 1.0, 0.1),)))
 
 
 def test_traced_and_batched_scenes_are_refused() -> None:

@@ -14,6 +14,7 @@ from lensax.interop.pyhalo import from_lensing_quantities, from_realization, to_
 
 COSMOLOGY = lx.cosmology.FlatLambdaCDM(67.5, 0.309)
 TNFW = {"alpha_Rs": 4.6e-4, "Rs": 0.062, "center_x": -0.8, "center_y": 0.75, "r_trunc": 0.04}
+CNFW = {"alpha_Rs": 4.6e-4, "Rs": 0.062, "r_core": -0.01}
 
 
 @pytest.fixture(scope="module")
@@ -105,6 +106,27 @@ def test_a_realisation_brings_its_planes(quantities: Any, planes: Any) -> None:
     np.testing.assert_array_equal(bare.sheets, 0.0)
 
 
+@pytest.mark.parametrize("x64", [True, False], ids=["float64", "float32"])
+def test_redshifts_of_a_realisation_that_rounding_tells_apart_share_a_plane(quantities: Any, x64: bool) -> None:
+    names, redshifts, kwargs, _ = quantities
+    jitter = np.array([0, 1, -1, 2, -4, 0, 3, 4, -2]) * 1e-7
+    with jax.enable_x64(x64):
+        realization = Realization((names, redshifts + jitter, kwargs, None), COSMOLOGY)
+        catalogue, planes = from_realization(realization)
+        np.testing.assert_allclose(planes.redshifts, [0.21, 0.5, 0.8], rtol=0, atol=1e-6)
+        np.testing.assert_array_equal(catalogue.counts, [2, 2, 3])
+        assert int((catalogue.sheets != 0).sum()) == 2
+
+
+def test_a_realisation_behind_the_source_is_refused(quantities: Any) -> None:
+    names, redshifts, kwargs, _ = quantities
+    behind = np.where(np.arange(len(names)) == 4, 1.7, redshifts)
+    with pytest.raises(ValueError, match=r"redshift_array\[4\]: redshift = 1\.7, expected above 0 and in front of the"):
+        from_realization(Realization((names, behind, kwargs, None), COSMOLOGY))
+    with pytest.raises(TypeError, match="cosmology: expected a FlatLambdaCDM of lensax or astropy, found str"):
+        from_realization(Realization(quantities, "Planck15"))
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -114,7 +136,9 @@ def test_a_realisation_brings_its_planes(quantities: Any, planes: Any) -> None:
         ),
         ({0: ("EPL", 0.5, {})}, r"'EPL' has no counterpart in a HaloCatalogue"),
         ({2: ("TNFW", 0.5, {"Rs": 1.0})}, r"kwargs_lens\[2\]: TNFW needs 'alpha_Rs'"),
-        ({3: ("TNFW", 0.62, TNFW)}, r"row 3: redshift = 0.62 is on no plane; the planes stand at 0.21, 0.5, 0.8"),
+        ({3: ("TNFW", 0.62, TNFW)}, r"redshift_array\[3\]: redshift = 0.62 is on no plane; the planes stand at"),
+        ({8: ("CONVERGENCE", np.nan, {"kappa": 0.1})}, r"redshift_array\[8\] = nan, expected a positive redshift"),
+        ({5: ("CNFW", 0.5, CNFW)}, r"kwargs_lens\[5\]: CNFW has r_core = -0\.01, expected zero or a positive number"),
         ({1: ("TNFW", 0.5, {**TNFW, "Rs": np.nan})}, r"kwargs_lens\[1\]: TNFW has Rs = nan"),
         ({8: ("CONVERGENCE", 0.5, {"kappa": 0.1, "ra_0": 0.3})}, "lensax centres CONVERGENCE on 0"),
     ],

@@ -27,9 +27,19 @@ def found(ring):
 
 
 @pytest.mark.slow
-def test_every_stage_has_its_derivative():
+@pytest.mark.parametrize(
+    ("mesh", "over_sample"),
+    [
+        ("adaptive", 2),
+        *(
+            pytest.param(mesh, over_sample, marks=pytest.mark.extended)
+            for mesh, over_sample in [("adaptive", 1), ("adaptive", 4), ("uniform", 1), ("uniform", 2), ("uniform", 4)]
+        ),
+    ],
+)
+def test_every_stage_has_its_derivative(mesh, over_sample):
     """Coincident coordinates and generic lenses: automatic over finite difference is 1."""
-    rows = benchmark.measure("adaptive", over_sample=2, cells=8, pixel_scale=0.35, radius=3.5)
+    rows = benchmark.measure(mesh, over_sample=over_sample, cells=8, pixel_scale=0.35, radius=3.5)
     assert len(rows) == 3 * len(benchmark.STAGES)
     wrong = {f"{row['scene']}, {row['stage']}": row["ratio"] - 1 for row in rows if not abs(row["ratio"] - 1) <= 1e-6}
     assert wrong == {}
@@ -140,6 +150,31 @@ def test_singular_system_names_what_is_missing(ring):
         wide.fit(ring, LENS, twice)
     with pytest.raises(ValueError, match="the mapping is not finite"):
         inversion.ParametricSource(lx.light.Gaussian(1.0, 0.06), over_sample=1).fit(ring, _Bad(), LIGHT)
+
+
+class _Prior(inversion.Regularization):
+    """The precision of a gradient prior without a floor, times a number."""
+
+    scale: float
+
+    def precision(self, mesh):
+        whole = inversion.Constant(1.0, floor=1e-300).precision(mesh)
+        return whole._replace(matrix=self.scale * whole.matrix, log_determinant=self.scale * jnp.asarray(1.0))
+
+
+@pytest.mark.extended
+@pytest.mark.parametrize(
+    ("scale", "message"),
+    [
+        (np.nan, "the regularization _Prior is singular: its matrix or log-determinant is not finite"),
+        (0.0, r"coefficients are seen by no ray and the regularization _Prior says nothing about them; a zeroth-order"),
+        (1e18, "determine the mean of the source; a zeroth-order term"),
+    ],
+)
+def test_a_prior_that_says_too_little_is_named(ring, scale, message):
+    mesh = inversion.UniformMesh((14, 14), (-3.0, 3.0, -3.0, 3.0))  # its corners are seen by no ray
+    with pytest.raises(ValueError, match=message):
+        inversion.Pixelization(mesh, _Prior(scale), over_sample=1).fit(ring, LENS)
 
 
 class _Bad(lx.mass.MassProfile):

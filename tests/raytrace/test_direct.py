@@ -89,6 +89,19 @@ def test_positions_of_different_shapes_are_refused(scene):
         Direct().trace_at(scene, X, Y[:, 0])
 
 
+@pytest.mark.parametrize("name", ["chunk", "width"])
+@pytest.mark.parametrize("value", [0, -3, 2.0, True, None])
+def test_bad_choices_are_refused(name, value):
+    with pytest.raises(ValueError, match=f"{name}: expected a whole number of at least 1, found {value}"):
+        Direct(**{name: value})
+
+
+def test_whole_numbers_of_numpy_are_taken():
+    tracer = Direct(chunk=np.int64(7), width=np.int32(3))
+    assert tracer == Direct(chunk=7, width=3)
+    assert type(tracer.chunk) is type(tracer.width) is int
+
+
 def loss(scene, tracer, x, y):
     trace = tracer.trace_at(scene, x, y)
     return jnp.sum(jnp.sin(3 * trace.source_x) * jnp.cos(2 * trace.source_y)) + jnp.sum(trace.lens_x**2)

@@ -9,6 +9,10 @@ import numpy as np
 import pytest
 from lattice_scenes import (
     EXACT,
+    LATTICE,
+    LENS_PLANE,
+    NODES,
+    RAYS,
     REDSHIFTS,
     SLOTS,
     assert_accurate,
@@ -16,6 +20,7 @@ from lattice_scenes import (
     lattice_scene,
     population,
     random_scene,
+    start_of,
     traced,
     with_halo,
 )
@@ -56,9 +61,9 @@ def test_error_falls_with_the_tolerance():
 
 
 ADVERSARIAL = {
-    "halo on a ray": dict(mass=1e9, x=0.0125, y=0.5125),
-    "halo on a node": dict(mass=1e9, x=0.2, y=0.4),
-    "halo on a tile's edge": dict(mass=1e9, x=0.2, y=0.31),
+    "halo on a ray": dict(mass=1e9, plane=0, **start_of(RAYS, 61, 40)),
+    "halo on a node": dict(mass=1e9, plane=0, **start_of(NODES, 9, 7)),
+    "halo on a tile's edge": dict(mass=1e9, plane=0, **start_of(NODES, 9, 7) | {"y": 0.53}),
     "halo outside of the frame": dict(mass=1e9, x=1.05, y=0.1),
     "halo at the frame's corner": dict(mass=1e9, x=-1.0, y=1.0),
     "compact collapsed halo": dict(mass=1e8, x=0.33, y=-0.42, collapse=0.002, plane=2),
@@ -70,9 +75,23 @@ ADVERSARIAL = {
 }
 
 
-@pytest.mark.parametrize("case", ADVERSARIAL)
-def test_adversarial_halos(case):
-    assert_accurate(with_halo(random_scene(seed=5), **ADVERSARIAL[case]))
+ON_THE_LATTICE = ("halo on a ray", "halo on a node", "halo on a tile's edge")
+
+
+@pytest.mark.parametrize(
+    ("case", "dtype"),
+    [
+        *((case, jnp.float64) for case in ADVERSARIAL),
+        *((case, jnp.float32) for case in ON_THE_LATTICE),
+        *(
+            pytest.param(case, jnp.float32, marks=pytest.mark.extended)
+            for case in ADVERSARIAL
+            if case not in ON_THE_LATTICE
+        ),
+    ],
+)
+def test_adversarial_halos(case, dtype):
+    assert_accurate(cast(with_halo(random_scene(seed=5), **ADVERSARIAL[case]), dtype))
 
 
 @pytest.mark.parametrize(("plane", "mass", "collapse"), [(0, 1e10, 0.1), (2, 4e9, 0.05)])
@@ -98,11 +117,30 @@ def test_exact_tiles_are_different_tiles():
     assert len(ExactTiles.chosen(spread, kick, TOLERANCE, 0).tiles) == 0
 
 
-# In a corner of four pixels, in the middle of a pixel, on a ray, on a node.
-@pytest.mark.parametrize("center", [(0.0, 0.0), (0.025, 0.025), (0.0125, 0.0125), (0.1, 0.1)])
+def without_foreground(scene):
+    """The scene without the halos in front of the lens plane: rays reach it where they start."""
+    kappa_s = scene.halos.halos.kappa_s.at[:LENS_PLANE].set(0.0)
+    return eqx.tree_at(lambda scene: scene.halos.halos.kappa_s, scene, kappa_s)
+
+
+CENTRES = {
+    "on a node, in a corner of four pixels": start_of(NODES, 6, 6),
+    "on a ray": start_of(RAYS, 40, 40),
+    "in the middle of a pixel": {"x": 0.025, "y": 0.025},
+    "in the middle of a tile": {"x": 0.1, "y": 0.1},
+}
+
+
+@pytest.mark.parametrize("center", CENTRES)
 @pytest.mark.parametrize("slope", [1.8, 2.3])
 def test_torn_centre(center, slope):
-    assert_accurate(random_scene(seed=6, center=center, slope=slope))
+    x, y = CENTRES[center].values()
+    scene = without_foreground(random_scene(seed=6, center=(x, y), slope=slope))
+    for tracer in (EXACT, LATTICE):
+        found = traced(tracer, scene)
+        on_centre = (np.asarray(found.lens_x) == x) & (np.asarray(found.lens_y) == y)
+        assert on_centre.sum() == (center == "on a ray")
+    assert_accurate(scene)
 
 
 def test_images_on_the_critical_curve():

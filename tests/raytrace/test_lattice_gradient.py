@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from lattice_scenes import EXACT, GRID, LATTICE, random_scene
+from lattice_scenes import EXACT, GRID, LATTICE, RAYS, random_scene, start_of, with_halo
 
 from lensax._types import cast
 from lensax.instrument import Grid
@@ -30,8 +30,9 @@ def scene():
     return random_scene(400, seed=11)
 
 
+@eqx.filter_jit
 def gradient_of(tracer, scene):
-    return eqx.filter_jit(eqx.filter_grad(lambda scene: loss(scene, tracer)))(scene)
+    return eqx.filter_grad(lambda scene: loss(scene, tracer))(scene)
 
 
 @pytest.fixture(scope="module")
@@ -132,6 +133,13 @@ def test_finite_in_single_precision(scene):
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(found))
     empty = np.asarray(scene.halos.halos.kappa_s == 0)
     assert not np.asarray(found.halos.halos.center_x)[empty].any()
+
+
+@pytest.mark.extended
+def test_finite_where_a_halo_stands_on_a_ray(scene):
+    found = gradient_of(LATTICE, cast(with_halo(scene, 1e9, plane=0, **start_of(RAYS, 61, 40)), jnp.float32))
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(found))
+    assert all(np.asarray(getattr(found.halos.halos, name))[0, 0] for name in FIELDS if name != "core_radius")
 
 
 @pytest.mark.extended

@@ -84,13 +84,40 @@ def test_capacity_is_calibrated():
         assert not bool(diagnostics.overflow)
 
 
+@pytest.mark.parametrize("halos", [False, pytest.param(True, marks=pytest.mark.extended)])
+def test_calibrated_where_no_pairs_are_wanted(halos):
+    nothing = random_scene(0)
+    tracer = LATTICE.calibrated(lambda key: nothing if halos else nothing.without_halos(), GRID, jax.random.key(0), 2)
+    assert tracer.capacity >= 1
+
+
+def test_no_draws_are_no_calibration():
+    with pytest.raises(ValueError, match="draws: expected a whole number of at least 1, found 0"):
+        LATTICE.calibrated(lambda key: random_scene(0), GRID, jax.random.key(0), draws=0)
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("tolerance", 0.0), ("tolerance", float("nan")), ("capacity", 0), ("cells", 0), ("exact_tiles", -1)],
+    [
+        ("tolerance", 0.0),
+        ("tolerance", float("nan")),
+        ("capacity", 0),
+        ("cells", 0),
+        ("tile_pixels", 2.5),
+        ("width", True),
+        ("pair_width", -1),
+        ("head_room", None),
+        ("exact_tiles", -1),
+    ],
 )
 def test_bad_choices_are_refused(name, value):
-    with pytest.raises(ValueError, match=f"{name}: expected .*, found"):
+    with pytest.raises(ValueError, match=f"{name}: expected .*, found {value}"):
         Lattice(**{name: value})
+
+
+def test_whole_numbers_of_numpy_are_taken():
+    assert Lattice(capacity=np.int64(64), exact_tiles=np.uint8(0)) == Lattice(capacity=64, exact_tiles=0)
+    assert type(Lattice(capacity=np.int64(64)).capacity) is int
 
 
 def test_positions_are_traced_exactly():
@@ -124,8 +151,3 @@ def test_one_compilation_for_all_populations():
     for count in (0, 10, 300):
         run(random_scene(count, seed=count))
     assert compilations == 1
-
-
-def test_corrections_need_halos():
-    with pytest.raises(ValueError, match="no halos"):
-        LATTICE.corrections(random_scene(0).without_halos(), GRID)

@@ -60,6 +60,13 @@ def test_halo_convergence_adds_halos_and_sheets():
     assert halo_convergence(scene.without_halos(), x, y).shape == (5, 1, 1)
 
 
+def test_positions_of_different_shapes_are_refused():
+    scene = lens_scene((1, 0, 1, 0, 0))
+    for function in (lens_maps, halo_convergence, arrival_time):
+        with pytest.raises(ValueError, match=r"x has shape \(2,\), y has shape \(1,\)"):
+            function(scene, jnp.zeros(2), jnp.zeros(1))
+
+
 def test_critical_curve_and_caustic_of_an_isothermal_sphere():
     curves = critical_curves(isothermal(), Grid((61, 61), 0.05))
     longest = max(curves, key=lambda curve: len(curve[0]))

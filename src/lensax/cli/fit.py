@@ -1,7 +1,7 @@
 """`lensax fit`: fit a model to an image, or go on with a fit."""
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,7 +11,11 @@ import typer
 from lensax.cli.console import say, say_error, say_note, table, working
 
 if TYPE_CHECKING:
-    from lensax.fit.run import Found
+    from astropy.table import Table
+
+    from lensax.config.fit_build import FitSetup
+    from lensax.fit.images import FitImages
+    from lensax.fit.run import Found, Task
 
 __all__ = ["fit"]
 
@@ -62,7 +66,8 @@ def fit(
         folder = FitFolder(OUTPUT / config.stem if out is None else out)
         if folder.about is not None and not resume:
             raise FitRefused(f"{folder.path} holds a fit already; leave out --no-resume to go on with it")
-        digest = configuration.digest + (":quick" if quick else "")
+        # More chains or draws go on with those that are there: how it is sampled does not make another fit.
+        digest = configuration.digest_without("sampling") + (":quick" if quick else "")
         folder.check(digest, seed)  # before anything is built
         with working("reading the data"):
             setup = configuration.build()
@@ -71,8 +76,12 @@ def fit(
             sampling = Sampling(2, 15, 20, 10)
             task = dataclasses.replace(task, starts=0, plan=dataclasses.replace(task.plan, passes=1, iterations=25))
         with folder.open(digest, seed, configuration.text) as own_seed, watching() as watcher:
-            found = run_fit(task, folder, own_seed, sampling if nuts else None, watcher)
-            code = report(found, setup.truth, folder.path, config.stem, quick)
+            results = Results(task, setup, folder.path, config.stem)
+            try:
+                found = run_fit(task, folder, own_seed, sampling if nuts else None, watcher, results.keep)
+            except ValueError as error:  # the work has begun
+                raise RuntimeError(str(error)) from error
+            code = report(found, *results.write(found), quick)
         say_cells(task.model.source.parts.get("mesh"), found.stages[-1].posterior.model.source.parts.get("mesh"))
     finally:
         jax.config.update("jax_enable_x64", before)
@@ -80,55 +89,91 @@ def fit(
     raise typer.Exit(code)
 
 
-def report(found: "Found", truth: Mapping[str, float], folder: Path, name: str, quick: bool) -> int:
-    """Write everything into the folder and say what matters; returns the exit code."""
-    import jax
-    import numpy as np
+class Results:
+    """Everything that a fit leaves in its folder.
 
-    from lensax.fit.images import fit_images
-    from lensax.fit.result import write_draws, write_images, write_report, write_table
-    from lensax.fit.summary import summary_table
+    Args:
+        task: what is fitted.
+        setup: what the configuration says besides.
+        folder: of the fit.
+        name: of the fit, for its pictures.
+    """
 
-    last, samples = found.stages[-1], found.samples
-    posterior, maximum = last.posterior, last.maximum
-    parameters = posterior.model.parameters
-    gaussian = {k: np.asarray(v) for k, v in found.laplace.sample(jax.random.key(0), 4000).items()}
-    rows = summary_table(
-        parameters,
-        maximum.theta,
-        gaussian,
-        None if samples is None else samples.theta,
-        None if samples is None else samples.r_hat,
-        None if samples is None else samples.effective_draws,
-        truth,
-    )
-    with working("writing tables and images"):
-        write_table(rows, folder)
-        images = fit_images(posterior.dataset, posterior.model(maximum.theta).lens, last.found)
-        write_images(images, folder)
-        if samples is not None:
-            write_draws(samples.theta, samples.log_density, folder)
-        write_report(
-            {
-                "log_evidence": maximum.log_evidence,
-                "log_density": maximum.log_density,
-                "log_model_evidence": found.laplace.log_evidence,
-                "chi_squared": images.chi_squared,
-                "pixels": images.n_pixels,
-                "effective_source_parameters": images.n_effective,
-                "converged": bool(maximum.converged),
-                "directions_held_by_prior": found.laplace.raised,
-                "divergences": None if samples is None else int(samples.divergences),
-                "seconds": found.seconds,
-                "stages": {
-                    one.name: {"log_evidence": one.maximum.log_evidence, "log_density": one.maximum.log_density}
-                    for one in found.stages
-                },
-            },
-            folder,
+    def __init__(self, task: "Task", setup: "FitSetup", folder: Path, name: str) -> None:
+        self.task, self.setup, self.folder, self.name = task, setup, folder, name
+
+    def keep(self, found: "Found") -> None:
+        """Write what is known before the sampling, which may take hours, unless more is there already."""
+        if not (self.folder / "summary.ecsv").exists():
+            self.write(found)
+            say_note(f"the maximum and its error bars are in {self.folder}")
+
+    def write(self, found: "Found") -> tuple["Table", "FitImages"]:
+        """Write everything; returns the summary and the images."""
+        import jax
+        import numpy as np
+
+        from lensax.fit.images import fit_images
+        from lensax.fit.result import write_draws, write_images, write_report, write_table
+        from lensax.fit.summary import summary_table
+
+        last, samples = found.stages[-1], found.samples
+        posterior, maximum = last.posterior, last.maximum
+        gaussian = {k: np.asarray(v) for k, v in found.laplace.sample(jax.random.key(0), 4000).items()}
+        rows = summary_table(
+            posterior.model.parameters,
+            maximum.theta,
+            gaussian,
+            None if samples is None else samples.theta,
+            None if samples is None else samples.r_hat,
+            None if samples is None else samples.effective_draws,
+            self.setup.truth,
         )
-    with working("drawing"):
-        draw(found, images, gaussian, folder, name)
+        with working("writing tables and images"):
+            write_table(rows, self.folder)
+            images = fit_images(posterior.dataset, posterior.model(maximum.theta).lens, last.found)
+            write_images(images, self.folder, self.setup.sky)
+            if samples is not None:
+                write_draws(samples.theta, samples.log_density, self.folder)
+            write_report(self.numbers(found, images), self.folder)
+        with working("drawing"):
+            draw(found, images, gaussian, self.folder, self.name)
+        return rows, images
+
+    def numbers(self, found: "Found", images: "FitImages") -> dict[str, Any]:
+        """The numbers that are not parameters."""
+        import numpy as np
+
+        from lensax.inversion import CorrelatedNoise
+
+        last, samples = found.stages[-1], found.samples
+        posterior, maximum = last.posterior, last.maximum
+        used, noise = np.asarray(posterior.dataset.mask), posterior.noise
+        fitted, given = (np.asarray(dataset.noise_map)[used] for dataset in (posterior.dataset, self.task.dataset))
+        correlation = float(noise.correlation[2, 3]) if isinstance(noise, CorrelatedNoise) else 0.0
+        return {
+            "log_evidence": maximum.log_evidence,
+            "log_density": maximum.log_density,
+            "log_model_evidence": found.laplace.log_evidence,
+            "chi_squared": images.chi_squared,
+            "pixels": images.n_pixels,
+            "effective_source_parameters": images.n_effective,
+            "noise_over_given": float(np.median(fitted / given)),
+            "correlation_of_neighbours": correlation,
+            "converged": bool(maximum.converged),
+            "directions_held_by_prior": found.laplace.raised,
+            "divergences": None if samples is None else int(samples.divergences),
+            "seconds": found.seconds,
+            "stages": {
+                one.name: {"log_evidence": one.maximum.log_evidence, "log_density": one.maximum.log_density}
+                for one in found.stages
+            },
+        }
+
+
+def report(found: "Found", rows: "Table", images: "FitImages", quick: bool) -> int:
+    """Say what matters; returns the exit code."""
+    maximum = found.stages[-1].maximum
     say_table(rows)
     per_pixel = images.chi_squared / images.n_pixels
     say(f"log evidence {maximum.log_evidence:.2f}, chi-squared {images.chi_squared:.1f} for {images.n_pixels} pixels "

@@ -70,8 +70,8 @@ def _source(configuration: Any, setup: Any) -> list[tuple[str, str]]:
         rows.append(("regularization", section.regularization.name + scaled))
     if components:
         rows.append(("components", components))
-    if waiting(model):
-        rows.append(("waits for a pass", ", ".join(waiting(model))))
+    if waiting(model.source):
+        rows.append(("waits for a pass", ", ".join(waiting(model.source))))
     return rows
 
 
@@ -92,14 +92,17 @@ def _stages(setup: Any) -> list[tuple[str, str]]:
         taken = ["what it waits for", *([estimate] if plan.noise else [])]
         passes = range(2, plan.passes + 2)
         again = f"{len(passes)} times" if len(passes) > 1 else "once"
-        drafted = "half of the cells" if isinstance(task.model.source.parts.get("mesh"), SourceBox) else "fewer rays"
+        drafted = (
+            "half of the cells at most" if isinstance(task.model.source.parts.get("mesh"), SourceBox) else "fewer rays"
+        )
         draft = f"; at first a draft with {drafted}" if plan.draft and len(passes) > 1 else ""
         what = f"{again} the source itself, with {' and '.join(taken)}{draft}"
         found.append((f"pass {', '.join(map(str, passes))}", what))
     else:
         found = [("first pass", f"everything, {starts}{held}")]
-        if plan.noise:
-            found.append(("all", f"again, with {estimate}"))
+        taken = [*([estimate] if plan.noise else []), *(["nothing held"] if plan.hold_first else [])]
+        if taken:
+            found.append(("all", f"again, with {' and '.join(taken)}"))
     found.append(("error bars", "Laplace approximation"))
     chains = f"{sampling.chains} chains of {sampling.warmup} + {sampling.draws} steps"
     return [*found, ("samples", f"NUTS, {chains}")]

@@ -63,8 +63,7 @@ class BaseConfiguration(abc.ABC):
         self.parameters = self._parameters()
         self._check()
         self._files = {path: self._digest(path, name) for path, name in find(self.settings, FilePath)}
-        canonical = json.dumps(self._canonical(self.settings, ()), sort_keys=True)
-        self.digest = hashlib.sha256(canonical.encode()).hexdigest()
+        self.digest = self.digest_without()
 
     @abc.abstractmethod
     def _check_kind(self) -> None:
@@ -73,6 +72,12 @@ class BaseConfiguration(abc.ABC):
     @abc.abstractmethod
     def _check(self) -> None:
         """Refuse what each key allows, but all together do not."""
+
+    def digest_without(self, *sections: str) -> str:
+        """A name of what was written, but for these sections: two texts that mean the same have the same."""
+        written = self._canonical(self.settings, ())
+        canonical = json.dumps({key: value for key, value in written.items() if key not in sections}, sort_keys=True)
+        return hashlib.sha256(canonical.encode()).hexdigest()
 
     def summary(self) -> list[Row]:
         """Every parameter and setting in the order of the file's sections."""

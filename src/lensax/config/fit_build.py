@@ -32,11 +32,13 @@ class FitSetup(NamedTuple):
         task: what is fitted, and how.
         sampling: how the posterior is sampled.
         truth: the parameters of a simulated image, by name.
+        sky: header keywords that place the image on the sky, as far as its file has them.
     """
 
     task: Task
     sampling: Sampling
     truth: Mapping[str, float]
+    sky: Mapping[str, Any]
 
 
 def build_fit(configuration: "FitConfiguration") -> FitSetup:
@@ -46,7 +48,7 @@ def build_fit(configuration: "FitConfiguration") -> FitSetup:
         ConfigError: a file that cannot be read, or numbers that the parts of the model refuse.
     """
     settings: Any = configuration.settings
-    truth, dataset = _dataset(configuration)
+    image, dataset = _dataset(configuration)
     with configuration.blame(("noise", settings.noise.name)):
         dataset, noise = _noise(settings.noise, dataset, configuration)
     with configuration.blame(("stages",)):
@@ -56,11 +58,15 @@ def build_fit(configuration: "FitConfiguration") -> FitSetup:
         correlated = estimated and settings.noise.section.correlated
         plan = Plan(noise=estimated, correlated=correlated, iterations=settings.maximum.iterations, **given)
     source = settings.source
-    # The rays of every pass must resolve a point: those of the first are farthest apart.
-    context = Context(dataset.pixel_scale / min(source.section.over_sample, settings.stages.first_over_sample))
     mass = ingredients(configuration, ("lens", "mass"), settings.lens.mass)
-    light = ingredients(configuration, ("lens", "light"), settings.lens.light, context)
     place: KeyPath = ("source", source.name)
+    rays = source.section.over_sample
+    if waiting(ingredient(configuration, place, source.section, Context(dataset.pixel_scale / rays))):
+        # Of a first pass with fewer rays the noise and the place of the light are taken alone: a point that is half as
+        # wide as its rays are apart has 1 % too much or too little light there.
+        rays = min(rays, 2 * settings.stages.first_over_sample)
+    context = Context(dataset.pixel_scale / rays)
+    light = ingredients(configuration, ("lens", "light"), settings.lens.light, context)
     made = ingredient(configuration, place, source.section, context)
     try_ingredients(configuration, mass | light | dict(_parts(place, stand_in(made), source.section)), everywhere=False)
     names = [name for one in (*mass.values(), *light.values(), made) for name in one.names]
@@ -73,11 +79,11 @@ def build_fit(configuration: "FitConfiguration") -> FitSetup:
     _check_support(configuration, model, dataset, plan)
     limits = settings.minimum_magnification, plan, dict(settings.start), settings.maximum.starts
     task = Task(model, dataset, noise, positions, *limits)
-    return FitSetup(task, Sampling(**settings.sampling.model_dump()), truth)
+    return FitSetup(task, Sampling(**settings.sampling.model_dump()), image.truth, image.sky)
 
 
-def _dataset(configuration: "FitConfiguration") -> tuple[dict[str, float], Imaging]:
-    """The dataset with its mask, and the parameters that made it where these are known."""
+def _dataset(configuration: "FitConfiguration") -> tuple[Image, Imaging]:
+    """The image, and the dataset with its mask."""
     settings: Any = configuration.settings
     place = ("data", settings.data.name)
     folder = configuration.folder
@@ -98,7 +104,7 @@ def _dataset(configuration: "FitConfiguration") -> tuple[dict[str, float], Imagi
     if dataset.psf is not None:
         with configuration.blame((*place, "psf")):
             frame_of(dataset, dataset.psf.sampling)
-    return image.truth, dataset
+    return image, dataset
 
 
 def _noise(choice: Any, dataset: Imaging, configuration: "FitConfiguration") -> tuple[Imaging, Noise | None]:
@@ -151,7 +157,7 @@ def _check_support(configuration: "FitConfiguration", model: FitModel, dataset: 
         if not isinstance(model.source.parts.get("mesh"), SourceBox):  # how many cells that will have is not known yet
             source.check_support(dataset, dataset.n_pixels)
     if is_open(model) and plan.passes < 1:
-        names = " and ".join(waiting(model))
+        names = " and ".join(waiting(model.source))
         with configuration.blame(("stages",)):
             raise ValueError(f"passes: {names} can only be known from an earlier pass; expected at least 1, found 0")
     rows, columns = plan.first_mesh

@@ -16,6 +16,7 @@ from lensax.config.files import FilePath
 from lensax.config.instrument import MapFile, NumberOrMap, PointSpread, several
 from lensax.config.section import Section, choice
 from lensax.instrument import Imaging, Mask
+from lensax.instrument.fits import read_sky
 
 __all__ = ["Data", "Image", "MaskSection", "SimulatedImage", "mask_of"]
 
@@ -29,12 +30,18 @@ class Image:
         values, noise_map: (n_y, n_x), electrons / s / pixel.
         make: the dataset, given its mask.
         truth: parameters of the model that made a simulated image, by name.
+        sky: header keywords that place the image on the sky.
     """
 
     def __init__(
-        self, values: Any, noise_map: Any, make: Callable[[Mask | None], Imaging], truth: dict[str, float] | None = None
+        self,
+        values: Any,
+        noise_map: Any,
+        make: Callable[[Mask | None], Imaging],
+        truth: dict[str, float] | None = None,
+        sky: dict[str, Any] | None = None,
     ):
-        self.values, self.noise_map, self.make, self.truth = values, noise_map, make, truth or {}
+        self.values, self.noise_map, self.make, self.truth, self.sky = values, noise_map, make, truth or {}, sky or {}
 
 
 class FilesOfImage(Section):
@@ -84,7 +91,8 @@ class FilesOfImage(Section):
                     # The place in the configuration is told by the message's first word.
                     raise ValueError(str(error).removeprefix(f"{path}: ")) from None
 
-        return Image(found["image"], found["noise_map"], make)
+        sky = read_sky(self.image.path.inside(folder), self.image.hdu)
+        return Image(found["image"], found["noise_map"], make, sky=sky)
 
 
 @contextlib.contextmanager

@@ -5,7 +5,9 @@ OUT/summary.ecsv, .txt    parameters with their errors
 OUT/samples.npz           draws of the posterior
 OUT/*.fits, OUT/*.png     images and figures
 OUT/.lensax/fit.json      configuration, seed, versions
-OUT/.lensax/passes/       the maximum of every pass that is finished
+OUT/.lensax/stage_*.json  the maximum of every stage that is finished
+OUT/.lensax/laplace.json  the error bars
+OUT/.lensax/sampling.json seconds that the sampling has taken
 OUT/.lensax/chains/       the state of the chains
 OUT/.lensax/lock          who writes now
 """
@@ -88,8 +90,8 @@ class FitFolder:
                     "revision": git_revision(),
                     "device": describe_device(),
                 }
-                (self.path / "configuration.yaml").write_text(text, encoding="utf-8")
                 write_json(self.private / "fit.json", self.about, self.drafts)
+            (self.path / "configuration.yaml").write_text(text, encoding="utf-8")
             yield int(self.about["seed"])
 
     def check(self, digest: str, seed: int | None) -> None:

@@ -113,9 +113,7 @@ def maximize(
     histories = tuple(search.run(iterations) for search in searches)
     best = max(range(len(searches)), key=lambda i: histories[i].best)
     if not np.isfinite(histories[best].best):
-        raise ValueError(
-            "maximize: the posterior refuses every start: no certified solution, or a source that is not magnified"
-        )
+        raise ValueError(f"maximize: the posterior refuses every start: {_refusal(posterior, starts[0])}")
     z, found = searches[best].best
     gradient = np.asarray(found.gradient)[moving]
     return Maximum(
@@ -129,6 +127,17 @@ def maximize(
         covariance=searches[best].covariance,
         histories=histories,
     )
+
+
+def _refusal(posterior: Posterior, start: Mapping[str, Any]) -> str:
+    """Why a posterior refuses a start, in words."""
+    try:
+        posterior.solution(start)
+    except ValueError as error:
+        return f"at the first of them {error}"
+    enlarged = float(posterior.evaluate(posterior.unconstrained(start)).magnification)
+    least = float(posterior.minimum_magnification)
+    return f"the first of them magnifies the source {enlarged:.3g} times, and {least:g} times is the least"
 
 
 def starting_points(posterior: Posterior, key: PRNGKeyArray, count: int, tries: int = 8) -> list[dict[str, Any]]:

@@ -19,10 +19,11 @@ class Plan:
         first_mesh: cells of the first pass, if there is one.
         first_over_sample: its rays per pixel and axis.
         hold_first: parameters that stay at their start in the first pass, such as a slope.
-        draft: whether the first of several such passes has half as many cells in its box, and as many rays as the first
-            pass. Without it a mesh that follows the brightness is compiled once for all passes.
+        draft: whether the first of several such passes has half as many cells in its box at most, and as many rays as
+            the first pass. Without it a mesh that follows the brightness is compiled once for all passes.
         smooth: deviation, in pixels of the data, of the smoothing of a brightness that scales a prior.
-        precondition: whether a Hessian of the posterior, of two gradients for each parameter, shortens the last search.
+        precondition: whether the last search is made again with a Hessian of the posterior, which takes two gradients
+            for each parameter: for posteriors whose valley the search has not followed to its end.
         tolerance: change of the log density within three iterations, in nats, below which the search of the last stage
             has ended; a hundred times as much in the stages before it, of which nothing is left but the noise, the
             brightness, the mesh and where the next search begins; ten times as much at least where the regularization

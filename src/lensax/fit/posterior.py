@@ -74,8 +74,8 @@ class Posterior(eqx.Module):
         positions: Positions | None = None,
         minimum_magnification: Any = 1.5,
     ) -> None:
-        if waiting(model):
-            names = " and ".join(waiting(model))
+        if waiting(model.source):
+            names = " and ".join(waiting(model.source))
             raise ValueError(f"Posterior: {names} can only be known from an earlier fit; use fit_in_stages")
         self.model, self.dataset, self.positions = model, dataset, positions
         self.noise = IndependentNoise() if noise is None else noise

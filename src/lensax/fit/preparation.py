@@ -30,7 +30,7 @@ class SourceBox(eqx.Module):
         cell: size of the cells in arcsec; larger if there would be more than `most`.
         margin: arcsec around the source.
         threshold: share of the peak down to which the source, as far as it hangs together with the peak, is boxed in.
-        most: cells.
+        most: cells; never more than the fit had pixels.
         degree: of the splines.
 
     Raises:
@@ -62,25 +62,24 @@ class SourceBox(eqx.Module):
         margin = float(self.margin)
         x = left + np.array([columns.min(), columns.max() + 1]) * scales[1] + np.array([-margin, margin])
         y = bottom + np.array([rows.min(), rows.max() + 1]) * scales[0] + np.array([-margin, margin])
-        cell = self._cell_within(float(x[1] - x[0]), float(y[1] - y[0]))
+        most = min(self.most, found.n_pixels)
+        cell = max(float(self.cell), math.sqrt(float(x[1] - x[0]) * float(y[1] - y[0]) / most))
         shape = tuple(max(self.degree + 2, round((b - a) / cell)) for a, b in (y, x))
+        if shape[0] * shape[1] > found.n_pixels:
+            shape = tuple(max(self.degree + 2, math.floor((b - a) / cell)) for a, b in (y, x))
         return UniformMesh(shape=shape, extent=tuple(float(edge) for edge in (*x, *y)), degree=self.degree)
 
     def remark(self, mesh: UniformMesh) -> str | None:
         """That a mesh has larger cells than were asked for, in words; None if it has not."""
         assert mesh.extent is not None
         left, right, bottom, top = mesh.extent
-        cell = self._cell_within(right - left, top - bottom)
+        cell = math.sqrt((right - left) * (top - bottom) / (mesh.shape[0] * mesh.shape[1]))
         if cell < _NOTICED * float(self.cell):
             return None
         return (
             f"the cells of the source are {cell:.3f} arcsec, not {float(self.cell):g}: SourceBox lays at most "
-            f"{self.most} of them (`most` allows more)"
+            f"{self.most} of them (`most` allows more), and no more than there are pixels"
         )
-
-    def _cell_within(self, width: float, height: float) -> float:
-        """Size of the cells of a mesh of this size, arcsec."""
-        return max(float(self.cell), math.sqrt(width * height / self.most))
 
 
 def brightness_of(found: Reconstruction, extent: Sequence[Any], smooth: float) -> BrightnessMap:

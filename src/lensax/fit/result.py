@@ -55,14 +55,16 @@ def write_draws(draws: Mapping[str, Any], log_density: Any, folder: Path) -> Pat
     return path
 
 
-def write_images(images: FitImages, folder: Path) -> list[Path]:
+def write_images(images: FitImages, folder: Path, sky: Mapping[str, Any] | None = None) -> list[Path]:
     """Write the images of a fit as FITS files; those of the source have its coordinates in the source plane.
 
-    Images of a model are 0 outside of the mask. All have linear coordinates in arcsec.
+    Images of a model are 0 outside of the mask. All have linear coordinates in arcsec; those in the frame of the data
+    also have the data's coordinates on the sky, where these are known.
 
     Args:
         images: of the fit.
         folder: exists.
+        sky: header keywords that place the data on the sky.
     """
     left, right, bottom, top = images.source_extent
     center = (0.5 * (left + right), 0.5 * (bottom + top))
@@ -87,7 +89,7 @@ def write_images(images: FitImages, folder: Path) -> list[Path]:
         _whole(
             path,
             lambda draft, image=image, keywords=keywords, scale=scale, plane=plane: write_image(
-                draft, image, keywords, scale, True, center if plane else (0.0, 0.0)
+                draft, image, keywords, scale, True, *((center, None) if plane else ((0.0, 0.0), sky))
             ),
         )
         paths.append(path)

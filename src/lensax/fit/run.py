@@ -2,7 +2,7 @@
 
 import dataclasses
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
@@ -89,7 +89,7 @@ class Found(NamedTuple):
         stages: of the fit, the last one being the fit itself.
         laplace: error bars about its maximum.
         samples: of its posterior; None where it was not sampled.
-        seconds: that each part took, when it was done.
+        seconds: that each part took, when it was done; of the sampling, in all its sittings.
     """
 
     stages: list[Stage]
@@ -99,7 +99,12 @@ class Found(NamedTuple):
 
 
 def run_fit(
-    task: Task, folder: FitFolder, seed: int, sampling: Sampling | None = None, watcher: Watcher | None = None
+    task: Task,
+    folder: FitFolder,
+    seed: int,
+    sampling: Sampling | None = None,
+    watcher: Watcher | None = None,
+    keep: Callable[[Found], None] | None = None,
 ) -> Found:
     """Run a fit, or go on with one.
 
@@ -109,6 +114,7 @@ def run_fit(
         seed: of all random numbers.
         sampling: how the posterior is sampled; None to leave that out.
         watcher: is told how the fit goes on.
+        keep: called with what is known before the sampling.
 
     Raises:
         ValueError: what `fit_in_stages`, `laplace` and `sample` refuse.
@@ -140,15 +146,45 @@ def run_fit(
     if sampling is not None:
         from lensax.fit.sample import sample
 
-        begin = time.monotonic()
-        total = sampling.chains * (sampling.warmup + sampling.draws)
-        watcher.begin("sampling", total, "steps")
+        if keep is not None:
+            keep(Found(stages, found, None, dict(seconds)))
+        clock = _Clock(folder, watcher)
+        watcher.begin("sampling", sampling.chains * (sampling.warmup + sampling.draws), "steps")
         samples = sample(
-            last.posterior, found, of_samples, folder.chains, **dataclasses.asdict(sampling), progress=watcher.at
+            last.posterior, found, of_samples, folder.chains, **dataclasses.asdict(sampling), progress=clock.at
         )
-        seconds["sampling"] = time.monotonic() - begin
+        seconds["sampling"] = clock.stop()
         watcher.end()
     return Found(stages, found, samples, seconds)
+
+
+class _Clock:
+    """Seconds of the sampling in all its sittings, kept in the folder."""
+
+    EVERY = 30.0  # seconds between two writings
+
+    def __init__(self, folder: FitFolder, watcher: Watcher) -> None:
+        self.folder, self.watcher = folder, watcher
+        stored = folder.read("sampling.json")
+        self.earlier = 0.0 if stored is None else stored["seconds"]
+        self.begun = self.written = time.monotonic()
+        self.stepped = False
+
+    def at(self, done: int, note: str = "") -> None:
+        self.stepped = True
+        if time.monotonic() - self.written > self.EVERY:
+            self._write()
+        self.watcher.at(done, note)
+
+    def stop(self) -> float:
+        """All seconds, but not those of a sitting in which nothing was left to do."""
+        return self._write() if self.stepped else self.earlier
+
+    def _write(self) -> float:
+        self.written = time.monotonic()
+        seconds = self.earlier + self.written - self.begun
+        self.folder.write("sampling.json", {"seconds": seconds})
+        return seconds
 
 
 class _InFolder(Memory):

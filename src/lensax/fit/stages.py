@@ -90,12 +90,12 @@ def fit_in_stages(
     prior. Its residuals tell the noise, its source the mesh and the brightness. Then the parameters of the
     regularization are fitted, for which the linear system is made once, and all together; the brightness is taken from
     the result and the pass repeated.
-    Any other source is fitted as it is, and again with the noise that its residuals tell.
+    Any other source is fitted as it is, and again with the noise that its residuals tell and with nothing held.
 
-    The first of these passes may be a draft, with half of the cells of a box and fewer rays; all others have as many
-    cells and are one program. A box is laid around the source once, or twice if there is a draft; cells that follow a
-    brightness follow that of the pass before. What a stage has learned of the shape of the posterior shortens the
-    search of the next one.
+    The first of these passes may be a draft, with half as many cells in a box at most and fewer rays; all others have
+    as many cells and are one program. A box is laid around the source once, or twice if there is a draft; cells that
+    follow a brightness follow that of the pass before. What a stage has learned of the shape of the posterior shortens
+    the search of the next one.
 
     Args:
         model: what is fitted.
@@ -122,9 +122,10 @@ def fit_in_stages(
     stages: list[Stage] = []
     rough = is_open(model)
     if rough and plan.passes < 1:
-        names = " and ".join(waiting(model))
+        names = " and ".join(waiting(model.source))
         raise ValueError(f"fit_in_stages: {names} can only be known from an earlier pass; passes must be at least 1")
-    count = 1 + (plan.passes if rough else int(plan.noise))
+    twice = plan.noise or bool(plan.hold_first)  # how often a model is fitted that waits for nothing
+    count = 1 + (plan.passes if rough else int(twice))
 
     def run(name: str, model: FitModel, starts: Sequence[Mapping[str, Any]], hold: Sequence[str] = ()) -> Stage:
         posterior = Posterior(model, dataset, noise, positions, minimum_magnification)
@@ -135,12 +136,15 @@ def fit_in_stages(
         more = starting_points(posterior, key, draws) if draws and key is not None and not stages else []
         before = stages[-1] if stages else None
         learned = before and carried_covariance(posterior.names, before.posterior.names, before.maximum.covariance)
-        tolerance = plan.tolerance * (1 if len(stages) == count - 1 else _ROUGH)
+        last = len(stages) == count - 1
+        tolerance = plan.tolerance * (1 if last else _ROUGH)
         prior = set(posterior.model.regularization_names)
         fitted = bool(stages) and prior <= set(stages[-1].posterior.names)
         with ThreadPoolExecutor(1) as beside:
             beside.submit(posterior.prepare)  # compiles one half while the search compiles the other
-            stages.append(_climb(name, posterior, [*starts, *more], plan, hold, learned, fitted, tolerance, progress))
+            stages.append(
+                _climb(name, posterior, [*starts, *more], plan, hold, learned, fitted, tolerance, last, progress)
+            )
         memory.save(stages[-1])
         return stages[-1]
 
@@ -149,7 +153,7 @@ def fit_in_stages(
     if plan.noise:
         dataset, noise = noise_of(dataset, stage.found, plan.correlated)
     if not rough:
-        if plan.noise:
+        if twice:
             run("all", model, [stage.maximum.theta])
         return stages
     for number in range(plan.passes):
@@ -177,6 +181,7 @@ def _climb(
     learned: np.ndarray | None,
     known: bool,
     tolerance: float,
+    last: bool,
     progress: Any,
 ) -> Stage:
     """The regularization alone, where an earlier stage does not know it, then everything."""
@@ -197,9 +202,9 @@ def _climb(
         best = max(tops, key=lambda top: top.log_density)
         learned[np.ix_(alone, alone)] = best.covariance[np.ix_(alone, alone)]
     maximum = maximize(posterior, starts, plan.iterations, hold, learned, report, tolerance)
-    if plan.precondition and not hold:
-        covariance = laplace(posterior, maximum.z, maximum.free).covariance
-        maximum = maximize(posterior, [maximum.theta], plan.iterations, (), covariance, report, tolerance)
+    if plan.precondition and last:
+        covariance = laplace(posterior, maximum.z, maximum.free, covariance=maximum.covariance).covariance
+        maximum = maximize(posterior, [maximum.theta], plan.iterations, hold, covariance, report, tolerance)
     return _stage(name, posterior, maximum)
 
 

@@ -12,7 +12,15 @@ from lensax.recipe import Ingredient
 if TYPE_CHECKING:
     from lensax.fit.model import FitModel
 
-__all__ = ["BrightnessMesh", "awaits_brightness", "is_open", "laid", "stand_in", "waiting", "with_brightness"]
+__all__ = [
+    "BrightnessMesh",
+    "awaits_brightness",
+    "is_open",
+    "laid",
+    "stand_in",
+    "waiting",
+    "with_brightness",
+]
 
 
 @final
@@ -102,9 +110,9 @@ def _without_brightness(regularization: Any) -> Ingredient | None:
     return None
 
 
-def waiting(model: "FitModel") -> tuple[str, ...]:
-    """Names of the parts of the source that can only be known from an earlier fit."""
-    mesh, regularization = (model.source.parts.get(name) for name in ("mesh", "regularization"))
+def waiting(source: Ingredient) -> tuple[str, ...]:
+    """Names of the parts of a source that can only be known from an earlier fit."""
+    mesh, regularization = (source.parts.get(name) for name in ("mesh", "regularization"))
     found = [type(mesh).__name__] if isinstance(mesh, (SourceBox, BrightnessMesh)) else []
     part: Any = _without_brightness(regularization)
     return (*found, *(() if part is None else (part.profile.__name__,)))
@@ -112,4 +120,4 @@ def waiting(model: "FitModel") -> tuple[str, ...]:
 
 def is_open(model: "FitModel") -> bool:
     """Whether something of the source can only be known from an earlier fit."""
-    return bool(waiting(model))
+    return bool(waiting(model.source))

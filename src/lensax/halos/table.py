@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from lensax.mass.mixed import FAMILIES, LARGEST_CORE
+from lensax.mass.spherical import ROUNDING
 
 COLUMNS = ("redshift", "center_x", "center_y", "kappa_s", "scale_radius", "truncation_radius", "core_radius")
 OPTIONAL = {"truncation_radius": np.inf, "core_radius": 0.0}
@@ -95,7 +96,7 @@ def read_columns(table: Any, label: RowLabels) -> dict[str, np.ndarray]:
     for name in COLUMNS:
         _check(columns[name], name, label)
     largest = np.asarray(LARGEST_CORE)[columns.get("family", np.zeros(length, int))]
-    large = np.flatnonzero(columns["core_radius"] > largest * columns["scale_radius"] * (1 + 1e-6))
+    large = np.flatnonzero(columns["core_radius"] > largest * columns["scale_radius"] * (1 + ROUNDING))
     if large.size:
         row = int(large[0])
         core, scale = columns["core_radius"][row], columns["scale_radius"][row]

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["read_image", "read_number", "write_image"]
+__all__ = ["read_image", "read_number", "read_sky", "write_image"]
 
 
 def read_image(path: str | Path, hdu: int | str | None = None) -> tuple[np.ndarray, dict[str, Any]]:
@@ -66,6 +66,25 @@ def read_number(header: Mapping[str, Any], keyword: str, path: str | Path) -> fl
     return float(value)
 
 
+def read_sky(path: str | Path, hdu: int | str | None = None) -> dict[str, Any]:
+    """The header keywords that place an image on the sky, its distortion included; none where there are none.
+
+    Args:
+        path, hdu: as of `read_image`, which also says what is refused.
+    """
+    from astropy.io import fits
+    from astropy.wcs import WCS
+
+    header = read_image(path, hdu)[1]
+    cards = [(name, value) for name, value in header.items() if name not in ("", "COMMENT", "HISTORY")]
+    with warnings.catch_warnings(action="ignore"):
+        try:
+            places = WCS(fits.Header(cards), naxis=2)
+        except Exception:  # whatever is wrong with coordinates that nobody has asked for
+            return {}
+        return dict(places.to_header(relax=True)) if places.has_celestial else {}
+
+
 def write_image(
     path: Path,
     image: Any,
@@ -73,6 +92,7 @@ def write_image(
     pixel_scale: float | None,
     overwrite: bool,
     center: tuple[float, float] = (0.0, 0.0),
+    sky: Mapping[str, Any] | None = None,
 ) -> None:
     """Write one image with header keywords; floating-point images keep their dtype.
 
@@ -83,6 +103,7 @@ def write_image(
         pixel_scale: arcsec; if given, a linear coordinate system in arcsec.
         overwrite: replace an existing file.
         center: (x, y) of the frame's centre in that system.
+        sky: keywords that place the image on the sky (`read_sky`); the system in arcsec is the alternative "A" then.
 
     Raises:
         FileExistsError: the file exists and `overwrite` is False.
@@ -93,13 +114,15 @@ def write_image(
     unit = fits.PrimaryHDU(values.astype(np.uint8) if values.dtype == bool else values)
     if pixel_scale is not None:
         unit.header["PIXSCALE"] = (pixel_scale, "arcsec / pixel")
+        key = "A" if sky else ""
         # Plain linear axes: x to the right and y up, as in every array of lensax; FITS counts pixels from 1.
         for axis, (name, count) in enumerate((("X", values.shape[1]), ("Y", values.shape[0])), start=1):
-            unit.header[f"CTYPE{axis}"] = (name, "linear")
-            unit.header[f"CUNIT{axis}"] = "arcsec"
-            unit.header[f"CRPIX{axis}"] = ((count + 1) / 2, "centre of the frame")
-            unit.header[f"CRVAL{axis}"] = center[axis - 1]
-            unit.header[f"CDELT{axis}"] = pixel_scale
+            unit.header[f"CTYPE{axis}{key}"] = (name, "linear")
+            unit.header[f"CUNIT{axis}{key}"] = "arcsec"
+            unit.header[f"CRPIX{axis}{key}"] = ((count + 1) / 2, "centre of the frame")
+            unit.header[f"CRVAL{axis}{key}"] = center[axis - 1]
+            unit.header[f"CDELT{axis}{key}"] = pixel_scale
+    unit.header.update(sky or {})
     for keyword, (value, comment) in keywords.items():
         unit.header[keyword] = (value, comment)
     try:

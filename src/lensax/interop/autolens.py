@@ -1,16 +1,27 @@
 """A PyAutoLens `Tracer` as a scene, and halo catalogues as galaxies of PyAutoLens."""
 
 import math
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from lensax.cosmology import FlatLambdaCDM
 from lensax.halos import HaloCatalogue
-from lensax.halos.table import COLUMNS, RowLabels, plane_of
-from lensax.light import CoredSersic, Gaussian, LightProfile, Sersic
-from lensax.mass import ExternalShear, MassProfile, MassSheet, PointMass, PowerLaw
+from lensax.halos.table import COLUMNS, PLANE_TOLERANCE, plane_of, read_columns
+from lensax.interop.autolens_profiles import (
+    HALO_COLUMNS,
+    autolens_module,
+    flat_cosmology,
+    halo_columns,
+    light_profile,
+    macro_profile,
+    sheet_convergence,
+)
+from lensax.interop.halo_lists import refuse_truncated_core
+from lensax.interop.place import Places, at
+from lensax.interop.plane_redshifts import merged_redshifts, require_in_front
+from lensax.light import LightProfile
+from lensax.mass import MassProfile
 from lensax.raytrace import Planes
 from lensax.scene import Scene
 
@@ -32,7 +43,8 @@ def from_tracer(
     The galaxies at the largest redshift are the source. NFWSph, NFWTruncatedSph and cNFWSph, also those made from a
     mass and a concentration, become the halos with the numbers that they hold; PowerLaw, Isothermal, ExternalShear,
     MassSheet and PointMass the macro model; Sersic, SersicCore and Gaussian, with their spherical and special cases,
-    the light. Coordinates (y, x) become (x, y); Einstein radii and brightnesses are converted.
+    the light. Coordinates (y, x) become (x, y); Einstein radii and brightnesses are converted. Redshifts within 1e-6 of
+    one another, which rounding tells apart, share a plane.
 
     Args:
         tracer: galaxies with numbers, not a model with priors.
@@ -41,57 +53,49 @@ def from_tracer(
         slots: halos per plane that there is room for; by default what the tracer needs.
 
     Raises:
-        ValueError: a profile that lensax does not have, or that stands where lensax has no place for it; the message
-            names its galaxy's redshift, its name and its class.
+        ValueError: a profile that lensax does not have, that stands where lensax has no place for it, or with a number
+            outside its range; the message names its galaxy's redshift, its name and its class. Also a tracer without
+            galaxies, a pixel scale that is not positive, too few `slots`, or no `lens_redshift` where nothing says it.
+        TypeError: a cosmology that is no `FlatLambdaCDM` of PyAutoLens.
         ImportError: PyAutoLens is not installed.
     """
-    source_redshift = max(float(galaxy.redshift) for galaxy in tracer.galaxies)
-    table: dict[str, list[float]] = {name: [] for name in ("redshift", *_HALO_COLUMNS)}
+    galaxies = list(tracer.galaxies)
+    if not galaxies:
+        raise ValueError("tracer: expected at least one galaxy, the source, found none")
+    if pixel_scale is not None and not 0 < pixel_scale < math.inf:
+        raise ValueError(f"pixel_scale = {pixel_scale:g}, expected a positive number of arcsec")
+    source_redshift = max(float(galaxy.redshift) for galaxy in galaxies)
+    deflectors: list[_Deflector] = []
     macro: list[tuple[float, str, MassProfile]] = []
-    sheets: list[tuple[float, float]] = []
-    lights: list[tuple[float, str, LightProfile]] = []
-    for z, name, profile in _profiles((*tracer.galaxies, *tracer.fields)):
-        place = f"galaxy at redshift {z:g}: {name} ({type(profile).__name__})"
-        light = _light(profile, pixel_scale, place)
-        if light is not None:
-            lights.append((z, place, light))
-            continue
-        if z >= source_redshift:
-            raise ValueError(f"{place} deflects nothing at the source's redshift; lensax has no place for it")
-        halo = _halo(profile)
-        if halo is not None:
-            for column, value in zip(table, (z, *halo)):
-                table[column].append(float(value))
-            continue
-        deflector = _macro(profile, place)
-        if isinstance(deflector, MassSheet):
-            sheets.append((z, float(deflector.kappa)))
+    source: list[LightProfile] = []
+    lens_light: list[tuple[float, str, LightProfile]] = []
+    for z, place, profile in _profiles([*galaxies, *tracer.fields]):
+        in_front = z < source_redshift - PLANE_TOLERANCE
+        with at(place):
+            light = light_profile(profile, pixel_scale)
+            if light is None and not in_front:
+                raise ValueError("deflects nothing at the source's redshift; lensax has no place for it")
+            found = light or _halo_or_sheet(z, place, profile) or macro_profile(profile)
+        if isinstance(found, _Deflector):
+            deflectors.append(found)
+        elif isinstance(found, MassProfile):
+            macro.append((z, place, found))
+        elif in_front:
+            lens_light.append((z, place, found))
         else:
-            macro.append((z, place, deflector))
-    if lens_redshift is None:
-        fronts = [z for z, _, _ in (*macro, *lights) if z < source_redshift]
-        if not fronts:
-            raise ValueError(
-                "lens_redshift: needed where no galaxy in front of the source has a macro profile or light"
-            )
-        lens_redshift = fronts[0]
-    for z, place, _ in macro:
-        if abs(z - lens_redshift) > 1e-6:
-            raise ValueError(f"{place}: the macro model of lensax has one plane, here at redshift {lens_redshift:g}")
-    for z, place, _ in lights:
-        if abs(z - lens_redshift) > 1e-6 and z < source_redshift:
-            raise ValueError(f"{place}: light stands on the lens plane, here at {lens_redshift:g}, or is the source")
-    redshifts = np.unique([lens_redshift, *table["redshift"], *(z for z, _ in sheets)])
-    planes = Planes(redshifts, lens_redshift, source_redshift, _cosmology(tracer.cosmology))
-    kappa = np.zeros(len(redshifts))
-    for z, value in sheets:
-        kappa[np.searchsorted(redshifts, z)] += value
+            source.append(found)
+    lens_redshift = _lens_redshift(macro, lens_light, lens_redshift)
+    redshifts = np.array([deflector.redshift for deflector in deflectors], float)
+    require_in_front(np.array([lens_redshift], float), source_redshift, lambda row: "lens_redshift")
+    require_in_front(redshifts, source_redshift, lambda row: deflectors[row].place)
+    plane_redshifts, redshifts = merged_redshifts(redshifts, lens_redshift)
+    planes = Planes(plane_redshifts, lens_redshift, source_redshift, flat_cosmology(tracer.cosmology))
     return Scene(
         planes,
         tuple(profile for _, _, profile in macro),
-        HaloCatalogue.from_table({k: np.array(v) for k, v in table.items()}, planes, slots=slots, sheets=kappa),
-        tuple(light for z, _, light in lights if z >= source_redshift),
-        tuple(light for z, _, light in lights if z < source_redshift),
+        _catalogue(deflectors, redshifts, planes, slots),
+        tuple(source),
+        tuple(light for _, _, light in lens_light),
     )
 
 
@@ -104,31 +108,19 @@ def from_galaxies(galaxies: "Sequence[autolens.Galaxy]", planes: Planes, *, slot
         slots: halos per plane that there is room for; by default what the galaxies need.
 
     Raises:
-        ValueError: another profile, with its galaxy's redshift, its name and its class, or a redshift on no plane.
+        ValueError: another profile, a number outside its range or a redshift on no plane, with its galaxy's redshift,
+            its name and its class. Also too few `slots`.
         ImportError: PyAutoLens is not installed.
     """
-    table: dict[str, list[float]] = {name: [] for name in ("redshift", *_HALO_COLUMNS)}
-    sheets = np.zeros(planes.n_planes)
-    redshifts = np.asarray(planes.redshifts)
-    for z, name, profile in _profiles(galaxies):
-        place = f"galaxy at redshift {z:g}: {name} ({type(profile).__name__})"
-        _append_halo(table, z, profile, place, sheets, redshifts)
-    return HaloCatalogue.from_table({k: np.array(v) for k, v in table.items()}, planes, slots=slots, sheets=sheets)
-
-
-def _append_halo(
-    table: dict[str, list[float]], z: float, profile: Any, place: str, sheets: np.ndarray, redshifts: np.ndarray
-) -> None:
-    """Add a halo to the table, or a sheet to its plane."""
-    halo = _halo(profile)
-    if halo is not None:
-        for column, value in zip(table, (z, *halo)):
-            table[column].append(float(value))
-        return
-    deflector = None if isinstance(profile, _module().LightProfile) else _macro(profile, place)
-    if not isinstance(deflector, MassSheet):
-        raise ValueError(f"{place} has no place in a HaloCatalogue, which holds spherical NFW halos and mass sheets")
-    sheets[plane_of(np.array([z]), redshifts, RowLabels())[0]] += float(deflector.kappa)
+    deflectors = []
+    for z, place, profile in _profiles(galaxies):
+        with at(place):
+            found = _halo_or_sheet(z, place, profile)
+            if found is None:
+                raise ValueError("has no place in a HaloCatalogue, which holds spherical NFW halos and mass sheets")
+        deflectors.append(found)
+    redshifts = np.array([deflector.redshift for deflector in deflectors], float)
+    return _catalogue(deflectors, redshifts, planes, slots)
 
 
 def to_galaxies(catalogue: HaloCatalogue, planes: Planes) -> "list[autolens.Galaxy]":
@@ -141,20 +133,17 @@ def to_galaxies(catalogue: HaloCatalogue, planes: Planes) -> "list[autolens.Gala
         planes: its planes.
 
     Raises:
-        ValueError: planes of another number, a catalogue that has overflowed, a halo with a core and a truncation,
-            which PyAutoLens does not have.
+        ValueError: a batch, planes of another number, a catalogue that has overflowed, a halo of another family or
+            with a core and a truncation, which PyAutoLens does not have; the message numbers the halos as the rows of
+            `catalogue.to_table`.
         ImportError: PyAutoLens is not installed.
     """
-    al = _module()
-    rows = catalogue.to_table(planes)
+    al = autolens_module()
+    rows = HaloCatalogue(catalogue.cored_nfw, catalogue.sheets, catalogue.overflow).to_table(planes)
     halos: dict[float, list[Any]] = {}
     for row in range(len(rows)):
         z, x, y, kappa_s, scale, cut, core = (float(rows[name][row]) for name in COLUMNS)
-        if core > 0 and math.isfinite(cut):
-            raise ValueError(
-                f"halo {row}: core_radius = {core:g} and truncation_radius = {cut:g}, "
-                "but PyAutoLens has no truncated cored NFW"
-            )
+        refuse_truncated_core(core, cut, "PyAutoLens", f"halo {row}")
         if core > 0:
             halo = al.mp.cNFWSph((y, x), kappa_s, scale, core)
         elif math.isfinite(cut):
@@ -172,24 +161,25 @@ def to_galaxies(catalogue: HaloCatalogue, planes: Planes) -> "list[autolens.Gala
     return galaxies
 
 
-def _module() -> Any:
-    import autolens
+class _Deflector(NamedTuple):
+    """What any plane may hold: the columns of a halo, or None and the convergence of a sheet."""
 
-    return autolens
+    redshift: float
+    place: str
+    halo: tuple[float, ...] | None
+    kappa: float = 0.0
 
 
-_HALO_COLUMNS = ("kappa_s", "scale_radius", "truncation_radius", "core_radius", "center_x", "center_y")
-
-
-def _profiles(members: Any) -> Iterator[tuple[float, str, Any]]:
-    """(redshift, name, profile) of everything that galaxies and fields hold."""
+def _profiles(members: Iterable[Any]) -> Iterator[tuple[float, str, Any]]:
+    """(redshift, the words for its place, profile) of everything that galaxies and fields hold."""
+    autolens_module()
     from autogalaxy.profiles.geometry_profiles import GeometryProfile
 
     for member in members:
         z = float(member.redshift)
         for name, value in vars(member).items():
             if isinstance(value, GeometryProfile):
-                yield z, name, value
+                yield z, f"galaxy at redshift {z:g}: {name} ({type(value).__name__})", value
             elif isinstance(value, dict) and any(isinstance(item, GeometryProfile) for item in value.values()):
                 raise ValueError(
                     f"galaxy at redshift {z:g}: {name} is a dict of profiles, which PyAutoLens does not trace; "
@@ -197,91 +187,44 @@ def _profiles(members: Any) -> Iterator[tuple[float, str, Any]]:
                 )
 
 
-def _halo(profile: Any) -> tuple[float, ...] | None:
-    """The columns of a halo, or None where the profile is not one; mass-concentration classes hold the same numbers."""
-    import autolens as al
-
-    y, x = profile.centre
-    if isinstance(profile, al.mp.NFWTruncatedSph):
-        return profile.kappa_s, profile.scale_radius, profile.truncation_radius, 0.0, x, y
-    if isinstance(profile, al.mp.cNFWSph):
-        return profile.kappa_s, profile.scale_radius, math.inf, profile.core_radius, x, y
-    if isinstance(profile, al.mp.NFWSph):
-        return profile.kappa_s, profile.scale_radius, math.inf, 0.0, x, y
-    return None
-
-
-def _macro(profile: Any, place: str) -> MassProfile:
-    import autolens as al
-
-    kind, (y, x) = type(profile), profile.centre
-    if kind in (al.mp.PowerLaw, al.mp.PowerLawSph, al.mp.Isothermal, al.mp.IsothermalSph):
-        e2, e1 = profile.ell_comps
-        q, slope = _axis_ratio(e1, e2), profile.slope
-        einstein_radius = math.sqrt(q) * (2 / (1 + q)) ** (1 / (slope - 1)) * profile.einstein_radius
-        return PowerLaw(einstein_radius, slope, e1, e2, x, y)
-    if kind is al.mp.ExternalShear:
-        return ExternalShear(profile.gamma_1, profile.gamma_2)
-    if kind is al.mp.PointMass:
-        return PointMass(profile.einstein_radius, x, y)
-    if kind is al.mp.MassSheet:
-        if x or y:
-            raise ValueError(f"{place}: centre = ({y:g}, {x:g}), but lensax centres mass sheets on 0")
-        return MassSheet(profile.kappa)
-    raise ValueError(f"{place} has no counterpart in lensax")
+def _lens_redshift(
+    macro: Sequence[tuple[float, str, Any]], light: Sequence[tuple[float, str, Any]], given: float | None
+) -> float:
+    """The plane of the macro model: as given, or where it stands; its profiles and light must all stand there."""
+    if given is None:
+        if not macro and not light:
+            raise ValueError(
+                "lens_redshift: needed where no galaxy in front of the source has a macro profile or light"
+            )
+        given = (*macro, *light)[0][0]
+    for z, place, _ in macro:
+        if abs(z - given) > PLANE_TOLERANCE:
+            raise ValueError(f"{place}: the macro model of lensax has one plane, here at redshift {given:g}")
+    for z, place, _ in light:
+        if abs(z - given) > PLANE_TOLERANCE:
+            raise ValueError(f"{place}: light stands on the lens plane, here at {given:g}, or is the source")
+    return float(given)
 
 
-def _light(profile: Any, pixel_scale: float | None, place: str) -> LightProfile | None:
-    """The light profile, or None where the profile is a mass."""
-    import autolens as al
-
-    if not isinstance(profile, al.LightProfile):
-        return None
-    if isinstance(profile, al.mp.MassProfile):
-        raise ValueError(f"{place} is light and mass at once and has no counterpart in lensax")
-    if pixel_scale is None:
-        raise ValueError(f"pixel_scale: needed to convert the brightness per pixel of {place}")
-    y, x = profile.centre
-    e2, e1 = profile.ell_comps
-    intensity = profile.intensity / pixel_scale**2
-    kind = type(profile)
-    if kind in (al.lp.SersicCore, al.lp.SersicCoreSph):
-        return CoredSersic(
-            intensity=intensity,
-            effective_radius=profile.effective_radius,
-            sersic_index=profile.sersic_index,
-            e1=e1,
-            e2=e2,
-            center_x=x,
-            center_y=y,
-            break_radius=profile.radius_break,
-            inner_slope=profile.gamma,
-            sharpness=profile.alpha,
-        )
-    if kind in (
-        al.lp.Sersic,
-        al.lp.SersicSph,
-        al.lp.Exponential,
-        al.lp.ExponentialSph,
-        al.lp.DevVaucouleurs,
-        al.lp.DevVaucouleursSph,
-    ):
-        return Sersic(intensity, profile.effective_radius, profile.sersic_index, e1, e2, x, y)
-    if kind in (al.lp.Gaussian, al.lp.GaussianSph):
-        return Gaussian(intensity, profile.sigma / math.sqrt(_axis_ratio(e1, e2)), e1, e2, x, y)
-    raise ValueError(f"{place} has no counterpart in lensax")
+def _catalogue(
+    deflectors: Sequence[_Deflector], redshifts: np.ndarray, planes: Planes, slots: int | None
+) -> HaloCatalogue:
+    """The deflectors on the planes at these redshifts."""
+    plane = plane_of(redshifts, np.asarray(planes.redshifts), Places(lambda row: deflectors[row].place))
+    sheets = np.zeros(planes.n_planes)
+    np.add.at(sheets, plane, [deflector.kappa for deflector in deflectors])
+    rows = [row for row, deflector in enumerate(deflectors) if deflector.halo is not None]
+    columns = np.array([deflectors[row].halo for row in rows], float).reshape(-1, len(HALO_COLUMNS)).T
+    table = {"redshift": redshifts[rows], **dict(zip(HALO_COLUMNS, columns))}
+    # The catalogue would count the rows of a table that the user has never seen.
+    read_columns(table, Places(lambda row: deflectors[rows[row]].place))
+    return HaloCatalogue.from_table(table, planes, slots=slots, sheets=sheets)
 
 
-def _axis_ratio(e1: float, e2: float) -> float:
-    e = math.hypot(e1, e2)
-    return (1 - e) / (1 + e)
-
-
-def _cosmology(cosmology: Any) -> FlatLambdaCDM:
-    import autolens as al
-
-    if not isinstance(cosmology, al.cosmo.FlatLambdaCDM):
-        raise ValueError(f"cosmology: expected a FlatLambdaCDM of PyAutoLens, found {type(cosmology).__name__}")
-    return FlatLambdaCDM(
-        H0=cosmology.H0, Om0=cosmology.Om0, Tcmb0=cosmology.Tcmb0, Neff=cosmology.Neff, m_nu=np.asarray(cosmology.m_nu)
-    )
+def _halo_or_sheet(z: float, place: str, profile: Any) -> _Deflector | None:
+    """None where the profile is neither."""
+    columns = halo_columns(profile)
+    if columns is not None:
+        return _Deflector(z, place, columns)
+    kappa = sheet_convergence(profile)
+    return None if kappa is None else _Deflector(z, place, None, kappa)

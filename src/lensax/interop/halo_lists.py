@@ -11,6 +11,7 @@ from lensax._types import Array, as_real
 from lensax.halos import HaloCatalogue
 from lensax.halos.table import RowLabels, plane_of
 from lensax.mass import Halo, MassProfile
+from lensax.mass.mixed import CORED_NFW, LARGEST_CORE
 
 if TYPE_CHECKING:
     from lensax.raytrace import Planes
@@ -25,6 +26,7 @@ __all__ = [
     "catalogue_of",
     "complete",
     "halo_entries",
+    "refuse_truncated_core",
 ]
 
 Keywords = Mapping[str, Any]
@@ -65,7 +67,7 @@ _POSITIVE = ("Rs", "alpha_Rs", "r_trunc")
 def complete(
     row: int, name: str, given: Keywords, kinds: Mapping[str, Kind], where: str = "lensax"
 ) -> dict[str, float]:
-    """The keywords of one profile with their defaults, or an error that names the row.
+    """The keywords of one profile with their defaults, as numbers that the profile may have.
 
     Args:
         row: position in the lists.
@@ -73,6 +75,10 @@ def complete(
         given: its keywords.
         kinds: all profiles that may stand there.
         where: what has no counterpart of another one.
+
+    Raises:
+        ValueError: a profile or keyword that is not known, one that is missing, or a value that is no number or
+            outside its range; the message names the position.
     """
     if name not in kinds:
         raise ValueError(f"lens_model_list[{row}]: {name!r} has no counterpart in {where}; known: {', '.join(kinds)}")
@@ -85,15 +91,38 @@ def complete(
         if key not in kind.needs and key not in kind.defaults:
             expected = ", ".join([*kind.needs, *kind.defaults])
             raise ValueError(f"kwargs_lens[{row}]: {name} has no parameter {key!r}; expected {expected}")
-        complete[key] = float(value)
-        if not math.isfinite(complete[key]):
-            raise ValueError(f"kwargs_lens[{row}]: {name} has {key} = {value}, expected a finite number")
-        if key in _POSITIVE and complete[key] <= 0:
-            raise ValueError(f"kwargs_lens[{row}]: {name} has {key} = {value}, expected a positive number")
+        complete[key] = _number(value)
+        if (wanted := _expectation(key, complete[key])) is not None:
+            raise ValueError(f"kwargs_lens[{row}]: {name} has {key} = {value}, expected {wanted}")
+    largest = LARGEST_CORE[CORED_NFW]
+    if "r_core" in complete and complete["r_core"] > largest * complete["Rs"]:
+        raise ValueError(
+            f"kwargs_lens[{row}]: {name} has r_core = {complete['r_core']:g}, expected at most {largest:g} times its "
+            f"Rs = {complete['Rs']:g}"
+        )
     for key in ORIGIN:
         if complete.get(key):
             raise ValueError(f"kwargs_lens[{row}]: {key} = {complete[key]:g}, but lensax centres {name} on 0")
     return complete
+
+
+def _number(value: Any) -> float:
+    """The value as a number, NaN where it is none."""
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        return math.nan
+
+
+def _expectation(key: str, value: float) -> str | None:
+    """What was expected of the keyword, or None if the value is that."""
+    if not math.isfinite(value):
+        return "a finite number"
+    if key in _POSITIVE and value <= 0:
+        return "a positive number"
+    if key == "r_core" and value < 0:
+        return "zero or a positive number"
+    return None
 
 
 def catalogue_of(
@@ -116,7 +145,8 @@ def catalogue_entries(catalogue: HaloCatalogue, redshifts: np.ndarray) -> Iterat
     """(redshift, name, keywords) of every sheet that is not zero and of every halo, plane by plane.
 
     Raises:
-        ValueError: a catalogue that has overflowed, or a halo without counterpart.
+        ValueError: a catalogue that has overflowed, or a halo without counterpart; the message numbers the halos as
+            the rows of `catalogue.to_table`.
     """
     if bool(catalogue.overflow):
         raise ValueError("halos: the catalogue has overflowed its slots, the lists would lack halos")
@@ -125,7 +155,7 @@ def catalogue_entries(catalogue: HaloCatalogue, redshifts: np.ndarray) -> Iterat
             yield float(z), "CONVERGENCE", {"kappa": float(kappa)}
     plane, slot = np.nonzero(np.asarray(catalogue.halos.kappa_s))
     halos = jax.tree.map(lambda leaf: np.asarray(leaf, float)[plane, slot], catalogue.cored_nfw)
-    for z, (name, k) in zip(redshifts[plane], halo_entries(halos)):
+    for z, (name, k) in zip(redshifts[plane], halo_entries(halos, lambda row: f"halo {row}")):
         yield float(z), name, k
 
 
@@ -151,22 +181,42 @@ def _halo_table(names: list[str], redshifts: np.ndarray, keywords: list[dict[str
     }
 
 
-def halo_entries(halos: Halo) -> list[tuple[str, dict[str, float]]]:
-    """(name, keywords) of halos whose leaves are NumPy arrays of one length."""
+def refuse_truncated_core(core_radius: float, truncation_radius: float, code: str, place: str) -> None:
+    """Refuses a halo with a core and a truncation, which no other code has.
+
+    Args:
+        core_radius, truncation_radius: of the halo, arcsec.
+        code: that the halo is meant for.
+        place: the words for the halo.
+
+    Raises:
+        ValueError: it has both; the message names the place.
+    """
+    if core_radius > 0 and math.isfinite(truncation_radius):
+        raise ValueError(
+            f"{place}: core_radius = {core_radius:g} and truncation_radius = {truncation_radius:g}, "
+            f"but {code} has no truncated cored NFW"
+        )
+
+
+def halo_entries(halos: Halo, place: Callable[[int], str]) -> list[tuple[str, dict[str, float]]]:
+    """(name, keywords) of halos whose leaves are NumPy arrays of one length.
+
+    Args:
+        halos: of the one family that lenstronomy knows.
+        place: the words for a row.
+
+    Raises:
+        ValueError: a halo with a core and a truncation; the message names its place.
+    """
     core, cut = np.asarray(halos.core_radius), np.asarray(halos.truncation_radius)
     scale, kappa_s = np.asarray(halos.scale_radius), np.asarray(halos.kappa_s)
-    impossible = (core > 0) & np.isfinite(cut)
-    if impossible.any():
-        row = int(np.flatnonzero(impossible)[0])
-        raise ValueError(
-            f"halo {row}: core_radius = {core[row]:g} and truncation_radius = {cut[row]:g}, "
-            "but lenstronomy has no truncated cored NFW"
-        )
     per_unit = np.full(len(core), NFW_DEFLECTION)
     if (core > 0).any():
         per_unit[core > 0] = _unit_cored_deflection(core[core > 0] / scale[core > 0])
     entries = []
     for row in range(len(core)):
+        refuse_truncated_core(core[row], cut[row], "lenstronomy", place(row))
         k = {
             "alpha_Rs": float(kappa_s[row] * scale[row] * per_unit[row]),
             "Rs": float(scale[row]),

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import jax
 import numpy as np
 
-from lensax._types import concrete
+from lensax._types import ArrayLike, concrete
 from lensax.cosmology import FlatLambdaCDM
+from lensax.halos.table import PLANE_TOLERANCE
 from lensax.interop.halo_lists import (
     CENTER,
     HALOS,
@@ -20,6 +21,8 @@ from lensax.interop.halo_lists import (
     complete,
     halo_entries,
 )
+from lensax.interop.place import at
+from lensax.interop.plane_redshifts import merged_redshifts, read_redshifts, require_in_front
 from lensax.mass import ExternalShear, Halo, MassProfile, MassSheet, PointMass, PowerLaw
 from lensax.raytrace import Planes
 from lensax.scene import Scene
@@ -75,7 +78,7 @@ def from_lens_model(
     lens_redshift_list: Sequence[float] | None,
     kwargs_lens: Sequence[Keywords],
     *,
-    source_redshift: float,
+    source_redshift: ArrayLike,
     cosmology: "FlatLambdaCDM | AstropyFlatLambdaCDM",
     lens_redshift: float | None = None,
     slots: int | None = None,
@@ -85,22 +88,26 @@ def from_lens_model(
     """A scene from the lists that lenstronomy's `LensModel` takes, unchanged.
 
     NFW, TNFW and CNFW of every plane become the halos, CONVERGENCE the mass sheets, all others the macro model.
-    Each redshift is a plane of its own; the conventions of EPL, SIE, SIS, SHEAR, SHEAR_GAMMA_PSI and POINT_MASS are
-    lensax's own. `kappa_s = alpha_Rs / (4 (1 - ln 2) Rs)` for NFW and TNFW.
+    Each redshift is a plane of its own, except that those within 1e-6 of one another, which rounding tells apart, share
+    one. The conventions of EPL, SIE, SIS, SHEAR, SHEAR_GAMMA_PSI and POINT_MASS are lensax's own.
+    `kappa_s = alpha_Rs / (4 (1 - ln 2) Rs)` for NFW and TNFW. Thousands of profiles are traced by
+    `lensax.raytrace.Lattice`.
 
     Args:
         lens_model_list: names of profiles.
         lens_redshift_list: redshift of each profile; None puts all at `lens_redshift`.
         kwargs_lens: keyword arguments of each profile; deflections scaled to `source_redshift`.
-        source_redshift: redshift of the source, lenstronomy's `z_source` (and `z_source_convention`).
+        source_redshift: of the source, lenstronomy's `z_source` (and `z_source_convention`); may be traced.
         cosmology: lensax's, or an astropy `FlatLambdaCDM`.
         lens_redshift: plane of the macro model; by default that of the macro profiles.
         slots: halos per plane that there is room for; by default what the lists need.
         source, lens_light: light profiles of the scene.
 
     Raises:
-        ValueError: lists of different lengths, a profile or keyword that is not known, missing, or cannot be placed;
-            the message names its position.
+        ValueError: lists of different lengths, a profile or keyword that is not known or missing, a value outside its
+            range, a redshift that is not in front of the source, a macro profile on another plane than the first; the
+            message names the position. Also too few `slots`, or no `lens_redshift` where nothing says it.
+        TypeError: a cosmology of another class, or light that is none.
     """
     names = list(lens_model_list)
     if len(kwargs_lens) != len(names):
@@ -110,16 +117,19 @@ def from_lens_model(
             raise ValueError("lens_redshift: needed where lens_redshift_list is None")
         redshifts = np.full(len(names), float(lens_redshift))
     else:
-        redshifts = np.asarray(lens_redshift_list, float)
-    if redshifts.shape != (len(names),):
-        raise ValueError(
-            f"lens_redshift_list: expected {len(names)} entries as in lens_model_list, found {len(redshifts)}"
-        )
+        redshifts = read_redshifts("lens_redshift_list", lens_redshift_list, len(names))
     keywords = [complete(row, name, given, _KINDS) for row, (name, given) in enumerate(zip(names, kwargs_lens))]
+    if lens_redshift is not None:
+        require_in_front(np.array([lens_redshift], float), source_redshift, lambda row: "lens_redshift")
+    require_in_front(redshifts, source_redshift, lambda row: f"lens_redshift_list[{row}]")
     lens_redshift = _lens_redshift(names, redshifts, lens_redshift)
-    plane_redshifts = np.unique(np.append(redshifts, lens_redshift))
+    plane_redshifts, redshifts = merged_redshifts(redshifts, lens_redshift)
     planes = Planes(plane_redshifts, lens_redshift, source_redshift, flat_cosmology(cosmology))
-    macro = [made(k) for name, k in zip(names, keywords) if (made := _KINDS[name].macro) is not None]
+    macro = []
+    for row, (name, k) in enumerate(zip(names, keywords)):
+        if (made := _KINDS[name].macro) is not None:
+            with at(f"kwargs_lens[{row}]: {name}"):
+                macro.append(made(k))
     halos = catalogue_of(names, redshifts, keywords, planes, slots)
     return Scene(planes, tuple(macro), halos, source, lens_light)
 
@@ -133,7 +143,8 @@ def to_lens_model(scene: Scene) -> LensModelLists:
         scene: one scene, not a batch.
 
     Raises:
-        ValueError: a traced or batched scene, a profile without counterpart, a catalogue that has overflowed.
+        ValueError: a traced or batched scene, a catalogue that has overflowed, a profile without counterpart; the
+            message names its position in `scene.macro`, or numbers the halos as the rows of `scene.halos.to_table`.
     """
     if any(concrete(leaf) is None for leaf in jax.tree.leaves(scene)):
         raise ValueError("scene: expected numbers, found values that are being traced")
@@ -141,8 +152,8 @@ def to_lens_model(scene: Scene) -> LensModelLists:
         raise ValueError(f"scene: expected one scene, found a batch of shape {scene.planes.redshifts.shape[:-1]}")
     lists = LensModelLists([], [], [])
     lens_redshift = float(scene.planes.lens_redshift)
-    for profile in scene.macro:
-        _append(lists, lens_redshift, *_macro_entry(profile))
+    for index, profile in enumerate(scene.macro):
+        _append(lists, lens_redshift, *_macro_entry(f"macro[{index}]", profile))
     if scene.halos is not None:
         for z, name, k in catalogue_entries(scene.halos, np.asarray(scene.planes.redshifts, float)):
             _append(lists, z, name, k)
@@ -163,7 +174,7 @@ def _lens_redshift(names: list[str], redshifts: np.ndarray, given: float | None)
             raise ValueError("lens_redshift: needed where lens_model_list has no macro profile")
         given = float(redshifts[rows[0]])
     for row in rows:
-        if abs(redshifts[row] - given) > 1e-6:
+        if abs(redshifts[row] - given) > PLANE_TOLERANCE:
             raise ValueError(
                 f"lens_redshift_list[{row}]: {names[row]} stands at {redshifts[row]:g}, but the macro model of lensax "
                 f"has one plane, at {given:g}; other planes hold {', '.join(HALOS)} and CONVERGENCE"
@@ -171,7 +182,7 @@ def _lens_redshift(names: list[str], redshifts: np.ndarray, given: float | None)
     return float(given)
 
 
-def _macro_entry(profile: MassProfile) -> tuple[str, dict[str, float]]:
+def _macro_entry(place: str, profile: MassProfile) -> tuple[str, dict[str, float]]:
     match profile:
         case PowerLaw():
             names = {"einstein_radius": "theta_E", "slope": "gamma", "e1": "e1", "e2": "e2"}
@@ -184,9 +195,9 @@ def _macro_entry(profile: MassProfile) -> tuple[str, dict[str, float]]:
             names = {"einstein_radius": "theta_E", "center_x": "center_x", "center_y": "center_y"}
             return "POINT_MASS", _renamed(profile, names)
         case Halo():
-            return halo_entries(jax.tree.map(lambda leaf: np.asarray(leaf, float)[None], profile))[0]
+            return halo_entries(jax.tree.map(lambda leaf: np.asarray(leaf, float)[None], profile), lambda row: place)[0]
         case _:
-            raise ValueError(f"macro: {type(profile).__name__} has no counterpart in lenstronomy")
+            raise ValueError(f"{place}: {type(profile).__name__} has no counterpart in lenstronomy")
 
 
 def _renamed(profile: MassProfile, names: Mapping[str, str]) -> dict[str, float]:
@@ -194,7 +205,11 @@ def _renamed(profile: MassProfile, names: Mapping[str, str]) -> dict[str, float]
 
 
 def flat_cosmology(cosmology: Any) -> FlatLambdaCDM:
-    """lensax's own cosmology unchanged, astropy's translated."""
+    """lensax's own cosmology unchanged, astropy's translated.
+
+    Raises:
+        TypeError: a cosmology of another class.
+    """
     if isinstance(cosmology, FlatLambdaCDM):
         return cosmology
     from astropy.cosmology import FlatLambdaCDM as AstropyFlatLambdaCDM

@@ -6,9 +6,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from lensax.halos import HaloCatalogue
-from lensax.halos.table import RowLabels, plane_of
+from lensax.halos.table import plane_of
 from lensax.interop.halo_lists import SHEETS_AND_HALOS, catalogue_entries, catalogue_of, complete
 from lensax.interop.lenstronomy import flat_cosmology
+from lensax.interop.place import Places
+from lensax.interop.plane_redshifts import merged_redshifts, read_redshifts, require_in_front
 from lensax.raytrace import Planes
 
 __all__ = ["LensingQuantities", "from_lensing_quantities", "from_realization", "to_lensing_quantities"]
@@ -52,21 +54,21 @@ def from_lensing_quantities(
         slots: halos per plane that there is room for; by default what the lists need.
 
     Raises:
-        ValueError: lists of different lengths, a profile or keyword that is not known or missing, a redshift on no
-            plane; the message names the position.
+        ValueError: lists of different lengths, a profile or keyword that is not known or missing, a value outside its
+            range, a redshift on no plane; the message names the position. Also too few `slots`, or a profile that is
+            interpolated.
     """
-    names, redshifts = list(lens_model_list), np.asarray(redshift_array, float)
+    names = list(lens_model_list)
     if numerical_interp is not None:
         raise ValueError("numerical_interp: a profile that is interpolated has no counterpart in a HaloCatalogue")
-    for name, length in (("redshift_array", redshifts.size), ("kwargs_lens", len(kwargs_lens))):
-        if length != len(names):
-            raise ValueError(f"{name}: expected {len(names)} entries as in lens_model_list, found {length}")
+    if len(kwargs_lens) != len(names):
+        raise ValueError(f"kwargs_lens: expected {len(names)} entries as in lens_model_list, found {len(kwargs_lens)}")
+    redshifts = read_redshifts("redshift_array", redshift_array, len(names))
     keywords = [
         complete(row, name, given, SHEETS_AND_HALOS, "a HaloCatalogue")
         for row, (name, given) in enumerate(zip(names, kwargs_lens))
     ]
-    if names:
-        plane_of(redshifts, np.asarray(planes.redshifts), RowLabels())
+    plane_of(redshifts, np.asarray(planes.redshifts), Places(lambda row: f"redshift_array[{row}]"))
     return catalogue_of(names, redshifts, keywords, planes, slots)
 
 
@@ -77,20 +79,24 @@ def from_realization(
 
     Args:
         realization: a `pyHalo.single_realization.Realization`.
-        planes: by default one plane for every redshift in the realisation, in its own cosmology.
+        planes: by default one plane for every redshift in the realisation, in its own cosmology; redshifts within 1e-6
+            of one another share theirs.
         slots: halos per plane that there is room for; by default what the realisation needs.
         settings: passed on to `realization.lensing_quantities`, such as `add_mass_sheet_correction`.
 
     Raises:
-        ValueError: as `from_lensing_quantities`.
+        ValueError: as `from_lensing_quantities`; or, without `planes`, a redshift that is not in front of the source.
+        TypeError: the realisation's cosmology is no flat Lambda-CDM.
     """
-    quantities = realization.lensing_quantities(**settings)
+    names, redshifts, kwargs, interpolated = realization.lensing_quantities(**settings)
     if planes is None:
         lens_redshift, source_redshift = float(realization.lens_cosmo.z_lens), float(realization.lens_cosmo.z_source)
-        redshifts = np.unique(np.append(np.asarray(quantities[1], float), lens_redshift))
+        redshifts = read_redshifts("redshift_array", redshifts, len(names))
+        require_in_front(redshifts, source_redshift, lambda row: f"redshift_array[{row}]")
+        plane_redshifts, redshifts = merged_redshifts(redshifts, lens_redshift)
         cosmology = flat_cosmology(realization.lens_cosmo.cosmo.astropy)
-        planes = Planes(redshifts, lens_redshift, source_redshift, cosmology)
-    return from_lensing_quantities(*quantities, planes=planes, slots=slots), planes
+        planes = Planes(plane_redshifts, lens_redshift, source_redshift, cosmology)
+    return from_lensing_quantities(names, redshifts, kwargs, interpolated, planes=planes, slots=slots), planes
 
 
 def to_lensing_quantities(catalogue: HaloCatalogue, planes: Planes) -> LensingQuantities:
@@ -103,7 +109,8 @@ def to_lensing_quantities(catalogue: HaloCatalogue, planes: Planes) -> LensingQu
         planes: its planes.
 
     Raises:
-        ValueError: planes of another number, a catalogue that has overflowed, a halo with a core and a truncation.
+        ValueError: a batch, planes of another number, a catalogue that has overflowed, a halo of another family or
+            with a core and a truncation.
     """
     if catalogue.halos.kappa_s.ndim != 2:
         raise ValueError(f"expected one catalogue, found a batch of shape {catalogue.halos.kappa_s.shape[:-2]}")

@@ -22,8 +22,10 @@ class Pixelization(Source):
     The model of an image is linear in the source's coefficients and in the amplitudes of linear light. They are solved
     for, without negative ones, and integrated out: what is left is the evidence of the lens (formula: `Evidence`).
 
-    Every number in the mesh, the regularization, the lens and the light may be traced; the evidence has an exact
-    derivative in reverse mode and is computed in float64. The dataset is constant: close over it.
+    Every array may be traced: all numbers of the lens and of the light, those of the regularization (strength, length,
+    amplitude), `light_deviation`, and the brightness that a mesh or a prior follows. Shapes and switches are part of
+    the program: sizes, degree, extent and adaptation of a mesh, `nu` and `nugget` of a kernel, `over_sample`. The
+    evidence has an exact derivative in reverse mode and is computed in float64. The dataset is constant: close over it.
 
     Args:
         mesh: where the coefficients stand.

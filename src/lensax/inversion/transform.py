@@ -90,7 +90,7 @@ class KernelCDF(Transform):
         x: the points, arcsec; any of them may coincide.
         weights: their weights, not negative; normalised here.
         cells: cells of the mesh along this coordinate.
-        nodes: number of nodes; with 128 the distance to the sum of Gaussian distribution functions is 1e-7.
+        nodes: number of nodes; with 128 the distance to the sum of Gaussian distribution functions is below 1e-6.
         bandwidth: deviation of the Gaussian in mean cells (`1 / cells` of the bounds).
         floor: share of a uniform mesh that is mixed in: no cell is longer than `(high - low) / (cells floor)`.
 

@@ -11,7 +11,7 @@ from lensax.mass.core_deficit import CoredLens
 from lensax.mass.cored_nfw import cored_nfw_mass
 from lensax.mass.far_field import truncated_total_mass
 from lensax.mass.plummer import cored_nfw_discs
-from lensax.mass.spherical import SphericalHalo, require
+from lensax.mass.spherical import ROUNDING, SphericalHalo, require
 from lensax.mass.truncated_nfw import projected_density, projected_mass, projected_potential
 
 __all__ = ["Halo"]
@@ -77,7 +77,11 @@ class Halo(SphericalHalo):
         if core is not None and scale is not None:
             fraction = core / scale
             require(
-                "Halo", "core_radius / scale_radius", fraction, lambda v: v <= _LARGEST_CORE, f"at most {_LARGEST_CORE}"
+                "Halo",
+                "core_radius / scale_radius",
+                fraction,
+                lambda v: v <= _LARGEST_CORE * (1 + ROUNDING),
+                f"at most {_LARGEST_CORE}",
             )
 
     @property

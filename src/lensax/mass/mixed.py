@@ -17,7 +17,7 @@ from lensax.mass.far_field import truncated_total_mass
 from lensax.mass.halo import Halo
 from lensax.mass.plummer import cored_nfw_discs
 from lensax.mass.sidm import SMALLEST_CORE
-from lensax.mass.spherical import SphericalHalo, require
+from lensax.mass.spherical import ROUNDING, SphericalHalo, require
 from lensax.mass.truncated_nfw import projected_density, projected_mass, projected_potential
 
 __all__ = ["CORED_NFW", "FAMILIES", "ISOTHERMAL_CORE", "LARGEST_CORE", "PARAMETRIC_SIDM", "MixedHalos", "lens_of"]
@@ -93,7 +93,7 @@ class MixedHalos(SphericalHalo):
         require("MixedHalos", "family", self.family, lambda v: (v >= 0) & (v < len(FAMILIES)), families)
         core, scale, family = (concrete(v) for v in (self.core_radius, self.scale_radius, self.family))
         if core is not None and scale is not None and family is not None:
-            top = (1 + 1e-6) * np.asarray(LARGEST_CORE)[family] * scale
+            top = (1 + ROUNDING) * np.asarray(LARGEST_CORE)[family] * scale
             fits = lambda v: (v >= 0) & (v <= top)  # noqa: E731
             require("MixedHalos", "core_radius", core, fits, "at least 0 and at most what its family allows")
 

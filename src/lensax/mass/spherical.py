@@ -12,7 +12,10 @@ from lensax._types import Array, Float, concrete
 from lensax.mass.base import MassProfile
 from lensax.mass.core_deficit import CoredLens
 
-__all__ = ["SphericalHalo", "require"]
+__all__ = ["ROUNDING", "SphericalHalo", "require"]
+
+ROUNDING = 1e-6
+"""By which share a core radius may exceed its largest one: both are rounded to float32."""
 
 # Smallest radius in scale radii: closer to the centre the convergence of a cusp is that of this radius, not infinite.
 _SMALLEST_RADIUS = 1e-10

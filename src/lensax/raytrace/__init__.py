@@ -1,7 +1,8 @@
 """How light finds its way from the source to the observer."""
 
+from lensax.raytrace.corrections import Corrections
 from lensax.raytrace.direct import Direct
-from lensax.raytrace.lattice import Corrections, Lattice
+from lensax.raytrace.lattice import Lattice
 from lensax.raytrace.maps import LensMaps, caustics, critical_curves, halo_convergence, lens_maps
 from lensax.raytrace.planes import Planes
 from lensax.raytrace.time_delay import arrival_time, fermat_potential, time_delay_distance

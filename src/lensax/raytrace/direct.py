@@ -14,6 +14,7 @@ from lensax.raytrace.exact import Visited, closed_form_deflection, mixture_defle
 from lensax.raytrace.packing import pack
 from lensax.raytrace.recursion import Rays
 from lensax.raytrace.tracer import Diagnostics, RayTracer, Trace
+from lensax.raytrace.whole_number import whole_number
 
 if TYPE_CHECKING:
     from lensax.instrument.grid import Grid
@@ -28,17 +29,21 @@ class Direct(RayTracer):
 
     Rays are traced in chunks and halos are summed in blocks, so that no array of size halos x rays exists, in forward
     or in reverse mode; the time grows as halos x rays.  In float32 every halo is a mixture of Plummer discs
-    (`PlummerMixture`, relative error of a deflection below 5e-6), in float64 its closed form.
+    (`PlummerMixture`; the deflection of a truncated cored NFW halo is within 5e-6 of its value, that of a parametric
+    SIDM halo within 1e-4 and that of an isothermal core within 1e-3 of its largest), in float64 its closed form.
 
     Args:
         closed_form: use the closed form (True) or the mixture (False) whatever the dtype; None chooses by dtype.
         chunk: rays traced together.
         width: halos summed together.
+
+    Raises:
+        ValueError: a `chunk` or `width` that is not a whole number of at least 1.
     """
 
     closed_form: bool | None = eqx.field(static=True, default=None)
-    chunk: int = eqx.field(static=True, default=4096)
-    width: int = eqx.field(static=True, default=32)
+    chunk: int = whole_number("chunk", default=4096)
+    width: int = whole_number("width", default=32)
 
     def trace(self, scene: "Scene", grid: "Grid") -> Trace:
         """Trace the rays of a pixel grid; arrays as `grid.positions` gives them."""

@@ -10,9 +10,10 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from lensax._types import Array, Bool, Float, Int, PRNGKeyArray, Scalar
+from lensax._types import Array, Float, PRNGKeyArray
 from lensax.halos import HaloCatalogue
 from lensax.mass.plummer import PlummerMixture
+from lensax.raytrace.corrections import Corrections
 from lensax.raytrace.direct import Direct
 from lensax.raytrace.exact import Visited, mixture_deflection, trace_exactly
 from lensax.raytrace.exact_tiles import ExactTiles, PackedHalos, largest_kick
@@ -26,12 +27,13 @@ from lensax.raytrace.pair_selection import TileBoxes, mark_pairs, pair_threshold
 from lensax.raytrace.ray_pass import LevelCorrections, Traced, trace_rays
 from lensax.raytrace.recursion import Rays
 from lensax.raytrace.tracer import Diagnostics, RayTracer, Trace
+from lensax.raytrace.whole_number import at_least, whole_number
 
 if TYPE_CHECKING:
     from lensax.instrument.grid import Grid
     from lensax.scene import Scene
 
-__all__ = ["Corrections", "Lattice"]
+__all__ = ["Lattice"]
 
 # Share of the tolerance that the uncorrected pairs may spend: gradients with respect to the halos' positions are the
 # last to be right, and ask for that much more.
@@ -41,26 +43,10 @@ _SPENT = 0.5
 _LARGEST_PAIR = 0.25
 # Predicted errors add with random signs; true ones exceed their sum by up to this factor (benchmarks/lattice.py).
 _SAFETY = 1.2
+# A calibrated tracer has room for so many pairs at least: few draws may have wanted none.
+_LEAST_ROOM = 32
 # Rounding of the recursion, in units of the frame's width times the precision of a number.
 _ROUNDING = 1.0
-
-
-class Corrections(eqx.Module):
-    """Where a `Lattice` departs from interpolation; constants of differentiation.
-
-    Attributes:
-        levels: one for each over-sampling factor of the grid.
-        sheets: convergence of the part of each plane's halos that is not interpolated.
-        wanted: pairs above the threshold on the fullest plane.
-        error_estimate: predicted rms error of the source positions over the frame, arcsec.
-        overflow: there was no room for all pairs.
-    """
-
-    levels: tuple[LevelCorrections, ...]
-    sheets: Float[Array, " planes"]
-    wanted: Int[Array, ""]
-    error_estimate: Scalar
-    overflow: Bool[Array, ""]
 
 
 @final
@@ -79,33 +65,28 @@ class Lattice(RayTracer):
         tile_pixels: pixels along a side of a tile; by default from grid, tolerance and population.
         cells: cells of the lattice along a side of a tile, 1 or more; likewise.
         capacity: room for pairs on each plane and over-sampling factor; likewise, see `calibrated`.
-        exact_tiles: tiles of each over-sampling factor that are traced exactly; likewise.
+        exact_tiles: at most so many tiles of each over-sampling factor are traced exactly because rays spread there,
+            and up to eight more beside halos that kick rays far; likewise.
         width: halos summed together; by default what suits the device.
         pair_width: pairs corrected together; likewise.
         head_room: multiplies the capacity.
 
     Raises:
-        ValueError: a choice that is not positive.
+        ValueError: a tolerance that is not positive, or a number that is not whole or below 1 (`exact_tiles`: 0).
     """
 
     tolerance: float = eqx.field(static=True, default=2e-5)
-    tile_pixels: int | None = eqx.field(static=True, default=None)
-    cells: int | None = eqx.field(static=True, default=None)
-    capacity: int | None = eqx.field(static=True, default=None)
-    exact_tiles: int | None = eqx.field(static=True, default=None)
-    width: int | None = eqx.field(static=True, default=None)
-    pair_width: int | None = eqx.field(static=True, default=None)
-    head_room: int = eqx.field(static=True, default=1)
+    tile_pixels: int | None = whole_number("tile_pixels", default=None)
+    cells: int | None = whole_number("cells", default=None)
+    capacity: int | None = whole_number("capacity", default=None)
+    exact_tiles: int | None = whole_number("exact_tiles", default=None, least=0)
+    width: int | None = whole_number("width", default=None)
+    pair_width: int | None = whole_number("pair_width", default=None)
+    head_room: int = whole_number("head_room", default=1)
 
     def __check_init__(self) -> None:
         if not 0 < self.tolerance < np.inf:
             raise ValueError(f"tolerance: expected a positive number of arcsec, found {self.tolerance!r}")
-        for name in ("tile_pixels", "cells", "capacity", "width", "pair_width", "head_room"):
-            value = getattr(self, name)
-            if value is not None and not (isinstance(value, int) and value >= 1):
-                raise ValueError(f"{name}: expected a whole number of at least 1, found {value!r}")
-        if self.exact_tiles is not None and not (isinstance(self.exact_tiles, int) and self.exact_tiles >= 0):
-            raise ValueError(f"exact_tiles: expected a whole number of at least 0, found {self.exact_tiles!r}")
 
     def trace(self, scene: "Scene", grid: "Grid", corrections: Corrections | None = None) -> Trace:
         """Trace the rays of a pixel grid; arrays as `grid.positions` gives them.
@@ -113,11 +94,20 @@ class Lattice(RayTracer):
         Args:
             scene: what deflects.
             grid: the pixels, with uniform or adaptive over-sampling.
-            corrections: those to make, from `corrections`; by default they are chosen for the scene.
+            corrections: those to make, from `corrections` of the same tracer and grid and of a scene whose halos have
+                the same slots; by default they are chosen for the scene.
+
+        Raises:
+            ValueError: corrections of another grid, tolerance, capacity, `exact_tiles`, number of slots or the like, of
+                another dtype, or for other filled slots. Which slots are filled is not known inside a JAX transform:
+                `overflow` is set there.
         """
         if scene.halos is None:
+            if corrections is not None:
+                raise ValueError("corrections: the scene has no halos, nothing is interpolated")
             return Direct().trace(scene, grid)
         layout = self._layout(scene.halos, grid)
+        stale = jnp.zeros((), bool) if corrections is None else corrections.stale(scene.halos, layout)
         blocks, mixture = _packed(scene.halos, layout.width)
         nodes = _visit_nodes(scene, layout.geometry, blocks, mixture)
         if corrections is None:
@@ -126,7 +116,7 @@ class Lattice(RayTracer):
         halos = PackedHalos(blocks, mixture)
         levels = [
             trace_rays(scene, layout, level, halos, rest, corrections.sheets, chosen)
-            for level, chosen in zip(layout.geometry.levels, corrections.levels)
+            for level, chosen in zip(layout.geometry.levels, corrections.levels, strict=True)
         ]
         source_x, source_y, lens_x, lens_y = (
             layout.geometry.to_grid([getattr(rays, name) for rays in levels]) for name in Traced._fields
@@ -135,7 +125,7 @@ class Lattice(RayTracer):
             error_estimate=corrections.error_estimate,
             pairs=corrections.wanted,
             capacity=jnp.asarray(layout.capacity, jnp.int32),
-            overflow=corrections.overflow | scene.halos.overflow | (blocks.missing > 0),
+            overflow=corrections.overflow | stale | scene.halos.overflow | (blocks.missing > 0),
             halos_per_plane=scene.halos.counts.astype(jnp.int32),
         )
         return Trace(source_x, source_y, lens_x, lens_y, diagnostics)
@@ -147,7 +137,9 @@ class Lattice(RayTracer):
     def corrections(self, scene: "Scene", grid: "Grid") -> Corrections:
         """The corrections that `trace` would make: hand them to `trace` to keep them while the scene changes a little.
 
-        A function of the scene with frozen corrections is smooth, which finite differences and some samplers need.
+        A function of the scene with frozen corrections is smooth, which finite differences and some samplers need. The
+        error that they estimate is that of the scene that they were chosen for; halos may move and change, but neither
+        come nor go.
 
         Raises:
             ValueError: a scene without halos, which needs none.
@@ -168,16 +160,23 @@ class Lattice(RayTracer):
             grid: the pixels that are going to be traced, `instrument.padded_grid` for a simulator.
             key: a random key.
             draws: scenes.
+
+        Raises:
+            ValueError: `draws` is not a whole number of at least 1.
         """
+        draws = at_least(1, "draws", draws)
+
+        def pairs(scene: "Scene") -> Array:
+            return jnp.zeros((), jnp.int32) if scene.halos is None else self.corrections(scene, grid).wanted
 
         @eqx.filter_jit
         def wanted(keys: Any) -> Array:
-            return lax.map(lambda key: self.corrections(draw(key), grid).wanted, keys)
+            return lax.map(lambda key: pairs(draw(key)), keys)
 
         found = np.asarray(wanted(jax.random.split(key, draws)))
         # Beyond the largest of the draws: rare universes want more than any of a few.
         most = max(1.3 * found.max(), found.mean() + 6 * found.std())
-        return dataclasses.replace(self, capacity=int(np.ceil(most)), head_room=1)
+        return dataclasses.replace(self, capacity=max(int(np.ceil(most)), _LEAST_ROOM), head_room=1)
 
     def enlarged(self, times: int = 2) -> "Lattice":
         """The same tracer with room for so many times as many pairs."""
@@ -210,7 +209,9 @@ class Lattice(RayTracer):
             overflow = overflow | jnp.any(marked.wanted > layout.capacity)
             square = square + _SAFETY**2 * jnp.sum(jnp.asarray(weights, dtype) * marked.rest)
         rounding = _ROUNDING * jnp.finfo(dtype).eps * max(geometry.grid.shape) * geometry.grid.pixel_scale
-        return Corrections(tuple(levels), sheets, wanted, jnp.sqrt(square + rounding**2), overflow)
+        assert scene.halos is not None
+        filled, estimate = scene.halos.halos.kappa_s != 0, jnp.sqrt(square + rounding**2)
+        return Corrections(tuple(levels), sheets, wanted, estimate, overflow, filled, layout)
 
 
 @jax.named_scope("packing")

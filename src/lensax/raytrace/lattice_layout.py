@@ -1,12 +1,13 @@
 """The automatic choices of the lattice: its spacing, its tiles, and the room for pairs."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import jax
 import numpy as np
 
 from lensax.raytrace.lattice_geometry import Geometry
+from lensax.raytrace.packing import blocks_for
 
 if TYPE_CHECKING:
     from lensax.instrument.grid import Grid
@@ -40,6 +41,9 @@ class Layout:
 
     Attributes:
         geometry: nodes and tiles.
+        tolerance: of the source positions, arcsec.
+        slots: (n_planes, n_slots) of the catalogue.
+        blocks: of halos.
         capacity: pairs on each plane.
         exact_tiles: tiles of each level that are traced exactly.
         width: halos in a block.
@@ -48,11 +52,32 @@ class Layout:
     """
 
     geometry: Geometry
+    tolerance: float
+    slots: tuple[int, int]
+    blocks: int
     capacity: int
     exact_tiles: tuple[int, ...]
     width: int
     pair_width: int
     skip_empty: bool
+
+    @property
+    def of_corrections(self) -> dict[str, Any]:
+        """What corrections are tied to, by name: they number tiles and halos, and were chosen for a tolerance."""
+        geometry = self.geometry
+        return {
+            "shape": geometry.grid.shape,
+            "pixel_scale": geometry.grid.pixel_scale,
+            "over_sample": geometry.grid.over_sample,
+            "tolerance": self.tolerance,
+            "slots": self.slots,
+            "tile_pixels": geometry.tile_pixels,
+            "cells": geometry.cells,
+            "width": self.width,
+            "blocks": self.blocks,
+            "capacity": self.capacity,
+            "exact_tiles": self.exact_tiles,
+        }
 
 
 def automatic_layout(lattice: "Lattice", grid: "Grid", n_planes: int, n_slots: int, room: int) -> Layout:
@@ -69,7 +94,17 @@ def automatic_layout(lattice: "Lattice", grid: "Grid", n_planes: int, n_slots: i
     pair_width = min(pair_width, capacity)
     few = _EXACT_TILES if lattice.exact_tiles is None else lattice.exact_tiles
     exact = tuple(min(few, len(level.tiles)) for level in geometry.levels)
-    return Layout(geometry, -(-capacity // pair_width) * pair_width, exact, width, pair_width, on_cpu)
+    return Layout(
+        geometry=geometry,
+        tolerance=lattice.tolerance,
+        slots=(n_planes, n_slots),
+        blocks=blocks_for(n_planes, n_slots, room, width),
+        capacity=-(-capacity // pair_width) * pair_width,
+        exact_tiles=exact,
+        width=width,
+        pair_width=pair_width,
+        skip_empty=on_cpu,
+    )
 
 
 def _geometry(lattice: "Lattice", grid: "Grid", n_halos: float) -> Geometry:

@@ -1,4 +1,8 @@
-"""Maps of a whole scene: magnification, effective convergence and shear, critical curves and caustics."""
+"""Maps of a whole scene: magnification, effective convergence and shear, critical curves and caustics.
+
+Derivatives, and points of curves, are asked for at positions of their own, off any grid: these are traced exactly,
+every halo at every ray, whatever the tracer.
+"""
 
 from typing import TYPE_CHECKING, Any
 
@@ -40,7 +44,19 @@ class LensMaps(eqx.Module):
 def lens_maps(scene: "Scene", x: Any, y: Any, tracer: RayTracer | None = None) -> LensMaps:
     """Magnification, effective convergence, shear and rotation at image positions `x`, `y` (arcsec, one shape).
 
-    The rays do not interact, so two forward derivatives along x and y give the Jacobian of every ray.
+    The rays do not interact, so two forward derivatives along x and y give the Jacobian of every ray. Rays that start
+    off a grid are traced exactly, by a `Lattice` too.
+
+    Args:
+        scene: what deflects.
+        x, y: image positions, arcsec, of one shape.
+        tracer: its `trace_at` traces the rays; by default `Direct()`.
+
+    Returns:
+        maps of the shape of `x` and in the dtype of the scene.
+
+    Raises:
+        ValueError: x and y of different shapes.
     """
     tracer = Direct() if tracer is None else tracer
     x, y = jnp.asarray(x, scene.dtype), jnp.asarray(y, scene.dtype)
@@ -49,9 +65,8 @@ def lens_maps(scene: "Scene", x: Any, y: Any, tracer: RayTracer | None = None) -
         trace = tracer.trace_at(scene, x, y)
         return trace.source_x, trace.source_y
 
-    one, zero = jnp.ones_like(x), jnp.zeros_like(x)
-    _, (a_xx, a_yx) = jax.jvp(source_position, (x, y), (one, zero))
-    _, (a_xy, a_yy) = jax.jvp(source_position, (x, y), (zero, one))
+    _, (a_xx, a_yx) = jax.jvp(source_position, (x, y), (jnp.ones_like(x), jnp.zeros_like(y)))
+    _, (a_xy, a_yy) = jax.jvp(source_position, (x, y), (jnp.zeros_like(x), jnp.ones_like(y)))
     return LensMaps(
         convergence=1 - 0.5 * (a_xx + a_yy),
         shear_1=0.5 * (a_yy - a_xx),
@@ -65,9 +80,22 @@ def lens_maps(scene: "Scene", x: Any, y: Any, tracer: RayTracer | None = None) -
 def halo_convergence(scene: "Scene", x: Any, y: Any) -> Float[Array, "planes *shape"]:
     """Convergence of the halos and the sheet of every plane at angles `x`, `y` in that plane (arcsec, one shape).
 
-    Each plane as it is, undeflected and scaled to the source; the leading axis counts the planes.
+    Each plane as it is, undeflected and scaled to the source. No ray is traced, and the profiles themselves are
+    evaluated.
+
+    Args:
+        scene: whose halos and sheets; its macro model does not count.
+        x, y: angles in every plane, arcsec, of one shape.
+
+    Returns:
+        the convergence, (n_planes, *shape): zero without a catalogue, large but finite in the centre of a cusp.
+
+    Raises:
+        ValueError: x and y of different shapes.
     """
     x, y = jnp.asarray(x, scene.dtype), jnp.asarray(y, scene.dtype)
+    if x.shape != y.shape:
+        raise ValueError(f"angles in the planes: x has shape {x.shape}, y has shape {y.shape}; expected the same")
     n_planes = scene.planes.n_planes
     total = jnp.zeros((n_planes, *x.shape), scene.dtype)
     if scene.halos is None:
@@ -88,11 +116,15 @@ def critical_curves(
 
     Args:
         scene: what deflects.
-        grid: a uniform grid; its rays sample the determinant of the Jacobian.
-        tracer: by default `Direct()`.
+        grid: a uniform grid; its rays sample the determinant of the Jacobian, between which it is linear.
+        tracer: its `trace_at` traces the rays, exactly also if it is a `Lattice`; by default `Direct()`.
 
     Returns:
-        for each piece of a curve, x and y of its points in arcsec (NumPy arrays).
+        for each piece of a curve, x and y of its points in arcsec (NumPy arrays); none where the sign is the same in
+        the whole frame.
+
+    Raises:
+        ValueError: a grid with adaptive over-sampling.
     """
     from contourpy import contour_generator
 
@@ -108,7 +140,19 @@ def critical_curves(
 def caustics(
     scene: "Scene", curves: list[tuple[np.ndarray, np.ndarray]], tracer: RayTracer | None = None
 ) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Critical curves traced to the source plane: for each piece, x and y of its points in arcsec."""
+    """Critical curves traced to the source plane.
+
+    Args:
+        scene: what deflects.
+        curves: for each piece x and y of its points, arcsec, as `critical_curves` returns them.
+        tracer: its `trace_at` traces the points, exactly also if it is a `Lattice`; by default `Direct()`.
+
+    Returns:
+        for each piece, x and y of its points in the source plane in arcsec (NumPy arrays).
+
+    Raises:
+        ValueError: x and y of a piece have different shapes.
+    """
     tracer = Direct() if tracer is None else tracer
     traces = [tracer.trace_at(scene, x, y) for x, y in curves]
     return [(np.asarray(trace.source_x), np.asarray(trace.source_y)) for trace in traces]

@@ -36,7 +36,10 @@ def fermat_potential(scene: "Scene", x: Any, y: Any) -> Float[Array, "*shape"]:
 
     Args:
         scene: what deflects; the potentials of its halos are their closed forms.
-        x, y: image positions.
+        x, y: image positions, arcsec, of one shape; rays from them are traced exactly.
+
+    Raises:
+        ValueError: x and y of different shapes.
     """
     x, y = jnp.asarray(x, scene.dtype), jnp.asarray(y, scene.dtype)
     trace = Direct(closed_form=True).trace_at(scene, x, y, every_plane=True)
@@ -79,6 +82,16 @@ def arrival_time(scene: "Scene", x: Any, y: Any) -> Float[Array, "*shape"]:
     """Arrival time in days of rays at image positions `x`, `y` (arcsec, one shape), up to a constant.
 
     `D_dt / c phi` with the Fermat potential `phi` (Schneider, Ehlers & Falco 1992); the time delay of two images of a
-    source is the difference of theirs.
+    source is the difference of theirs. Differences of large numbers: use float64.
+
+    Args:
+        scene: what deflects; the potentials of its halos are their closed forms.
+        x, y: image positions, arcsec, of one shape; rays from them are traced exactly.
+
+    Returns:
+        days, in the shape of `x`.
+
+    Raises:
+        ValueError: x and y of different shapes.
     """
     return _DAYS_PER_MPC_ARCSEC2 * time_delay_distance(scene.planes) * fermat_potential(scene, x, y)

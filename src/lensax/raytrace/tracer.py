@@ -22,7 +22,8 @@ class Diagnostics(eqx.Module):
         error_estimate: predicted rms error of the source positions, arcsec; 0 for an exact tracer.
         pairs: (tile, halo) pairs that wanted an exact correction, the largest number on any plane; 0 if exact.
         capacity: pairs per plane that there was room for.
-        overflow: the image lacks something: pairs beyond the capacity, or halos beyond the catalogue's slots.
+        overflow: the image lacks something: pairs beyond the capacity, halos beyond the catalogue's slots, or the right
+            corrections, where those of other halos were handed to a `Lattice` inside a JAX transform.
         halos_per_plane: halos on each plane.
     """
 
