@@ -95,6 +95,8 @@ def with_galaxy(*extra: Any) -> Any:
         (0.5, lambda: al.mp.MassSheet(centre=(0.1, 0.0), kappa=0.1), "centres mass sheets on 0"),
         (0.5, lambda: al.lp.Moffat(), r"extra \(Moffat\): no counterpart in lensax"),
         (0.5, lambda: al.lmp.Sersic(), "light and mass at once"),
+        (1.5, lambda: al.Pixelization(mesh=None), r"extra \(Pixelization\) has no light before it is fitted"),
+        (1.5, lambda: al.ps.Point(), r"extra \(Point\) has no light before it is fitted"),
         (0.5, lambda: {"one": al.mp.NFWSph()}, "extra is a dict of profiles, which PyAutoLens does not trace"),
     ],
 )

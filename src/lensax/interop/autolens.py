@@ -172,12 +172,18 @@ class _Deflector(NamedTuple):
 
 def _profiles(members: Iterable[Any]) -> Iterator[tuple[float, str, Any]]:
     """(redshift, the words for its place, profile) of everything that galaxies and fields hold."""
-    autolens_module()
+    autolens = autolens_module()
     from autogalaxy.profiles.geometry_profiles import GeometryProfile
 
+    lightless = autolens.Pixelization, autolens.ps.Point
     for member in members:
         z = float(member.redshift)
         for name, value in vars(member).items():
+            if isinstance(value, lightless):
+                raise ValueError(
+                    f"galaxy at redshift {z:g}: {name} ({type(value).__name__}) has no light before it is fitted; "
+                    "leave it out, or give the profiles that an image is to be made of"
+                )
             if isinstance(value, GeometryProfile):
                 yield z, f"galaxy at redshift {z:g}: {name} ({type(value).__name__})", value
             elif isinstance(value, dict) and any(isinstance(item, GeometryProfile) for item in value.values()):
