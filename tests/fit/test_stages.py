@@ -152,8 +152,8 @@ def test_a_hessian_takes_the_last_search_further():
         fit_in_stages(parametric(), image(), [begin], Plan(noise=False, iterations=5, precondition=choice))[-1].maximum
         for choice in (False, True)
     )
-    assert long.log_density > short.log_density
-    assert long.converged
+    assert len(short.histories[0].log_density) > 5  # both are at their limit
+    assert long.log_density > short.log_density + 0.01
 
 
 @pytest.mark.extended
