@@ -1,5 +1,6 @@
 """Refusing parameters outside their physical range, as far as their values are known."""
 
+import operator
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -7,7 +8,16 @@ import numpy as np
 
 from lensax._types import concrete
 
-__all__ = ["at_least_zero", "check", "check_center", "check_ellipticity", "check_extent", "finite", "positive"]
+__all__ = [
+    "at_least_zero",
+    "check",
+    "check_center",
+    "check_ellipticity",
+    "check_extent",
+    "finite",
+    "positive",
+    "whole_number",
+]
 
 
 def finite(value: np.ndarray) -> np.ndarray | np.bool_:
@@ -75,3 +85,18 @@ def check_extent(owner: str, extent: Sequence[Any]) -> None:
         raise ValueError(
             f"{owner}: extent must be (left, right, bottom, top) in arcsec, each pair increasing, got {extent!r}"
         )
+
+
+def whole_number(value: Any, name: str, least: int = 1) -> int:
+    """The value as a Python int; those of NumPy count as whole numbers, truth values do not.
+
+    Raises:
+        ValueError: it is not a whole number of at least `least`; names it.
+    """
+    try:
+        number = operator.index(value)
+    except TypeError:
+        number = least - 1
+    if isinstance(value, (bool, np.bool_)) or number < least:
+        raise ValueError(f"{name} must be a whole number of at least {least}, got {value!r}")
+    return number

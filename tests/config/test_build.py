@@ -129,7 +129,7 @@ def test_ray_tracers(written, tracer):
 
 
 def test_a_tracer_refuses():
-    with pytest.raises(ConfigError, match=r"tolerance: expected a positive number of arcsec, found -1.0") as caught:
+    with pytest.raises(ConfigError, match=r"tolerance must be a positive number of arcsec, got -1.0") as caught:
         loads(replaced(("{Direct: {}}", "{Lattice: {tolerance: -1}}"))).build()
     assert caught.value.key == "tracer.Lattice.tolerance"
 

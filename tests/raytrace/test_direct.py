@@ -92,7 +92,7 @@ def test_positions_of_different_shapes_are_refused(scene):
 @pytest.mark.parametrize("name", ["chunk", "width"])
 @pytest.mark.parametrize("value", [0, -3, 2.0, True, None])
 def test_bad_choices_are_refused(name, value):
-    with pytest.raises(ValueError, match=f"{name}: expected a whole number of at least 1, found {value}"):
+    with pytest.raises(ValueError, match=f"{name} must be a whole number of at least 1, got {value}"):
         Direct(**{name: value})
 
 

@@ -92,7 +92,7 @@ def test_calibrated_where_no_pairs_are_wanted(halos):
 
 
 def test_no_draws_are_no_calibration():
-    with pytest.raises(ValueError, match="draws: expected a whole number of at least 1, found 0"):
+    with pytest.raises(ValueError, match="draws must be a whole number of at least 1, got 0"):
         LATTICE.calibrated(lambda key: random_scene(0), GRID, jax.random.key(0), draws=0)
 
 
@@ -111,7 +111,7 @@ def test_no_draws_are_no_calibration():
     ],
 )
 def test_bad_choices_are_refused(name, value):
-    with pytest.raises(ValueError, match=f"{name}: expected .*, found {value}"):
+    with pytest.raises(ValueError, match=f"{name} must be .*, got {value}"):
         Lattice(**{name: value})
 
 

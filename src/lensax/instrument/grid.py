@@ -15,8 +15,8 @@ import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 
+from lensax._check import whole_number
 from lensax._types import Array, Float
-from lensax.instrument._count import at_least_one
 
 __all__ = ["AdaptiveOverSample", "Grid", "Level"]
 
@@ -24,7 +24,7 @@ __all__ = ["AdaptiveOverSample", "Grid", "Level"]
 def _shape(value: Any) -> tuple[int, int]:
     if not isinstance(value, Sequence) or isinstance(value, str) or len(value) != 2:
         raise ValueError(f"shape must be two whole numbers (n_y, n_x), got {value!r}")
-    return at_least_one(value[0], "shape[0], the number of rows,"), at_least_one(
+    return whole_number(value[0], "shape[0], the number of rows,"), whole_number(
         value[1], "shape[1], the number of columns,"
     )
 
@@ -62,7 +62,7 @@ class AdaptiveOverSample:
 
     def __post_init__(self) -> None:
         radii = tuple(float(radius) for radius in self.radii)
-        factors = tuple(at_least_one(factor, "every factor of AdaptiveOverSample") for factor in self.factors)
+        factors = tuple(whole_number(factor, "every factor of AdaptiveOverSample") for factor in self.factors)
         if len(factors) != len(radii) + 1:
             raise ValueError(
                 f"AdaptiveOverSample needs one factor more than radii (the last for the outskirts), "
@@ -99,7 +99,7 @@ def _centers(count: int, pixel_scale: float, over_sample: int) -> np.ndarray:
 
 
 def _over_sample(value: Any) -> int | AdaptiveOverSample:
-    return value if isinstance(value, AdaptiveOverSample) else at_least_one(value, "over_sample")
+    return value if isinstance(value, AdaptiveOverSample) else whole_number(value, "over_sample")
 
 
 @functools.lru_cache(maxsize=64)
@@ -248,7 +248,7 @@ class Grid(eqx.Module):
         Raises:
             ValueError: an over-sampling factor is not a multiple of `sampling` (or, on an adaptive grid, a divisor).
         """
-        sampling = at_least_one(sampling, "sampling")
+        sampling = whole_number(sampling, "sampling")
         if not isinstance(self.over_sample, AdaptiveOverSample):
             if self.over_sample % sampling:
                 raise ValueError(

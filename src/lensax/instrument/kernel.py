@@ -8,8 +8,8 @@ import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 
+from lensax._check import whole_number
 from lensax._types import Array, Float, as_real, concrete
-from lensax.instrument._count import at_least_one
 from lensax.instrument.fits import read_image, read_number
 from lensax.instrument.grid import Grid
 
@@ -80,7 +80,7 @@ class Kernel(PSF):
         if sample_scale is not None and not 0 < sample_scale < np.inf:
             raise ValueError(f"sample_scale of a PSF kernel must be a positive number of arcsec, got {sample_scale!r}")
         self.array = array / array.sum()
-        self.sampling = at_least_one(sampling, "sampling of a PSF")
+        self.sampling = whole_number(sampling, "sampling of a PSF")
         self.sample_scale = None if sample_scale is None else float(sample_scale)
 
     @property
@@ -125,7 +125,7 @@ def from_fits(path: str | Path, sampling: int = 1, hdu: int | str | None = None)
         FileNotFoundError: there is no such file.
         ValueError: no image in it, an image that is no kernel (see `Kernel`), or another `OVERSAMP`; names the file.
     """
-    sampling = at_least_one(sampling, "sampling of a PSF")
+    sampling = whole_number(sampling, "sampling of a PSF")
     values, header = read_image(path, hdu)
     _checked(values, f"{path}: a PSF kernel")
     stated = read_number(header, "OVERSAMP", path)

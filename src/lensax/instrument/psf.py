@@ -13,9 +13,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.scipy.special import erf
 
-from lensax._check import check, positive
+from lensax._check import check, positive, whole_number
 from lensax._types import Array, Scalar, concrete, real
-from lensax.instrument._count import at_least_one
 from lensax.instrument.airy import airy_pattern, enclosing_radius
 from lensax.instrument.grid import AdaptiveOverSample, Grid
 from lensax.instrument.kernel import PSF, Kernel, from_fits
@@ -32,11 +31,11 @@ _RADIAN = math.pi / 180 / 3600
 
 
 def _static_sampling(value: Any) -> int | None:
-    return None if value is None else at_least_one(value, "sampling of a PSF")
+    return None if value is None else whole_number(value, "sampling of a PSF")
 
 
 def _static_size(value: Any) -> int | None:
-    if value is not None and at_least_one(value, "size of a PSF") % 2 == 0:
+    if value is not None and whole_number(value, "size of a PSF") % 2 == 0:
         raise ValueError(f"size of a PSF must be odd, so that one sample is its centre, got {value}")
     return value
 

@@ -13,9 +13,8 @@ import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 
-from lensax._check import check_extent
+from lensax._check import check_extent, whole_number
 from lensax._types import Array, Float, as_real, concrete
-from lensax.instrument._count import at_least_one
 from lensax.inversion.bspline import DEGREES
 from lensax.inversion.taps import Taps
 from lensax.inversion.transform import KernelCDF, LinearTransform, Transform, soft_bounds
@@ -83,7 +82,7 @@ class PlacedMesh(eqx.Module):
 def _shape(value: Any) -> tuple[int, int]:
     if not isinstance(value, Sequence) or isinstance(value, str) or len(value) != 2:
         raise ValueError(f"shape of a mesh must be two whole numbers (n_y, n_x), got {value!r}")
-    rows, columns = (at_least_one(n, f"shape[{i}] of a mesh") for i, n in enumerate(value))
+    rows, columns = (whole_number(n, f"shape[{i}] of a mesh") for i, n in enumerate(value))
     return rows, columns
 
 

@@ -8,10 +8,9 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from lensax._check import check, positive
+from lensax._check import check, positive, whole_number
 from lensax._types import Array, Bool, Float, Scalar
 from lensax.instrument import Imaging
-from lensax.instrument._count import at_least_one
 from lensax.inversion.diagnosis import check_solution
 from lensax.inversion.evidence import Evidence, evidence_of
 from lensax.inversion.guard import guarded
@@ -53,8 +52,8 @@ class Source(eqx.Module):
     mixed_precision: eqx.AbstractVar[bool]
 
     def __check_init__(self) -> None:
-        at_least_one(self.over_sample, "over_sample")
-        at_least_one(self.tile, "tile")
+        whole_number(self.over_sample, "over_sample")
+        whole_number(self.tile, "tile")
         check(self, "light_deviation", positive, "a positive number")
 
     @abc.abstractmethod

@@ -14,7 +14,7 @@ from lensax.raytrace.exact import Visited, closed_form_deflection, mixture_defle
 from lensax.raytrace.packing import pack
 from lensax.raytrace.recursion import Rays
 from lensax.raytrace.tracer import Diagnostics, RayTracer, Trace
-from lensax.raytrace.whole_number import whole_number
+from lensax.raytrace.whole_number import whole_number_field
 
 if TYPE_CHECKING:
     from lensax.instrument.grid import Grid
@@ -42,8 +42,8 @@ class Direct(RayTracer):
     """
 
     closed_form: bool | None = eqx.field(static=True, default=None)
-    chunk: int = whole_number("chunk", default=4096)
-    width: int = whole_number("width", default=32)
+    chunk: int = whole_number_field("chunk", default=4096)
+    width: int = whole_number_field("width", default=32)
 
     def trace(self, scene: "Scene", grid: "Grid") -> Trace:
         """Trace the rays of a pixel grid; arrays as `grid.positions` gives them."""

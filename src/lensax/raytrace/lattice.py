@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from lensax._check import whole_number
 from lensax._types import Array, Float, PRNGKeyArray
 from lensax.halos import HaloCatalogue
 from lensax.mass.plummer import PlummerMixture
@@ -27,7 +28,7 @@ from lensax.raytrace.pair_selection import TileBoxes, mark_pairs, pair_threshold
 from lensax.raytrace.ray_pass import LevelCorrections, Traced, trace_rays
 from lensax.raytrace.recursion import Rays
 from lensax.raytrace.tracer import Diagnostics, RayTracer, Trace
-from lensax.raytrace.whole_number import at_least, whole_number
+from lensax.raytrace.whole_number import whole_number_field
 
 if TYPE_CHECKING:
     from lensax.instrument.grid import Grid
@@ -76,17 +77,17 @@ class Lattice(RayTracer):
     """
 
     tolerance: float = eqx.field(static=True, default=2e-5)
-    tile_pixels: int | None = whole_number("tile_pixels", default=None)
-    cells: int | None = whole_number("cells", default=None)
-    capacity: int | None = whole_number("capacity", default=None)
-    exact_tiles: int | None = whole_number("exact_tiles", default=None, least=0)
-    width: int | None = whole_number("width", default=None)
-    pair_width: int | None = whole_number("pair_width", default=None)
-    head_room: int = whole_number("head_room", default=1)
+    tile_pixels: int | None = whole_number_field("tile_pixels", default=None)
+    cells: int | None = whole_number_field("cells", default=None)
+    capacity: int | None = whole_number_field("capacity", default=None)
+    exact_tiles: int | None = whole_number_field("exact_tiles", default=None, least=0)
+    width: int | None = whole_number_field("width", default=None)
+    pair_width: int | None = whole_number_field("pair_width", default=None)
+    head_room: int = whole_number_field("head_room", default=1)
 
     def __check_init__(self) -> None:
         if not 0 < self.tolerance < np.inf:
-            raise ValueError(f"tolerance: expected a positive number of arcsec, found {self.tolerance!r}")
+            raise ValueError(f"tolerance must be a positive number of arcsec, got {self.tolerance!r}")
 
     def trace(self, scene: "Scene", grid: "Grid", corrections: Corrections | None = None) -> Trace:
         """Trace the rays of a pixel grid; arrays as `grid.positions` gives them.
@@ -164,7 +165,7 @@ class Lattice(RayTracer):
         Raises:
             ValueError: `draws` is not a whole number of at least 1.
         """
-        draws = at_least(1, "draws", draws)
+        draws = whole_number(draws, "draws")
 
         def pairs(scene: "Scene") -> Array:
             return jnp.zeros((), jnp.int32) if scene.halos is None else self.corrections(scene, grid).wanted
