@@ -5,7 +5,8 @@
     python benchmarks/rings.py errors ring         # Laplace approximation at the maximum
     python benchmarks/rings.py errors arc
     python benchmarks/rings.py knot                # the knot of the ring: four explanations, their evidence
-    python benchmarks/rings.py sample              # NUTS on a coarser mesh, and Laplace there; goes on if stopped
+    python benchmarks/rings.py sample ring         # NUTS on a coarser mesh, and Laplace there; goes on if stopped
+    python benchmarks/rings.py sample arc
     python benchmarks/rings.py slope               # which choice moves the slope of the ring; goes on if stopped
     python benchmarks/rings.py table               # benchmarks/results/rings.json and .md
 
@@ -31,6 +32,7 @@ from rings_studies import run_knot, run_sample, run_slope
 from lensax.fit import fit_in_stages, laplace
 
 CASES = ("ring", "arc")
+STUDIES = ("slope.json", "knot.json")  # of the ring
 
 
 def run_map(case: str, work: Path) -> None:
@@ -54,10 +56,10 @@ def run_map(case: str, work: Path) -> None:
         rows.append(row | {"theta": numbers(top.theta)})
         print(json.dumps(rows[-1]), flush=True)
     last = stages[-1]
-    if case == "ring":  # what was made of an earlier maximum
-        shutil.rmtree(work / "chains", ignore_errors=True)
-        for name in ("coarse.pickle", "slope.json", "knot.json", "sample_ring.json"):
-            (work / name).unlink(missing_ok=True)
+    # What was made of an earlier maximum.
+    shutil.rmtree(work / f"chains_{case}", ignore_errors=True)
+    for name in (f"coarse_{case}.pickle", f"sample_{case}.json", *(STUDIES if case == "ring" else ())):
+        (work / name).unlink(missing_ok=True)
     (work / f"{case}.pickle").write_bytes(pickle.dumps((last.posterior, last.maximum, last.found)))
     save(work, f"map_{case}", {"stages": rows, **total})
     pictures(case, last)
@@ -123,10 +125,12 @@ def table(work: Path) -> None:
             values = [f"{part['chi_squared_per_pixel']:.2f}" for part in row["by_radius"]]
             lines += ["", f"| arcsec from the middle | {' | '.join(ends)} |", "|---|" + "--:|" * len(ends)]
             lines += [f"| chi-squared per pixel | {' | '.join(values)} |", ""]
-    if "sample_ring" in found:
-        row = found["sample_ring"]
+    for case in CASES:
+        if f"sample_{case}" not in found:
+            continue
+        row = found[f"sample_{case}"]
         what = f"{row['chains']} chains of {row['draws']} draws after {row['warmup']}, {row['divergences']} diverged"
-        lines += [f"**Ring, sampled** on {row['mesh'][1]} x {row['mesh'][0]} cells: {what}.", ""]
+        lines += [f"**{case.capitalize()}, sampled** on {row['mesh'][1]} x {row['mesh'][0]} cells: {what}.", ""]
         lines += [
             "| parameter | NUTS | Laplace | shift / deviation | R-hat | effective draws |",
             "|---|--:|--:|--:|--:|--:|",
@@ -185,7 +189,7 @@ def main() -> None:
     elif options.step == "slope":
         run_slope(work)
     elif options.step == "sample":
-        run_sample(work, options.chains, options.warmup, options.draws)
+        run_sample(options.case, work, options.chains, options.warmup, options.draws)
     else:
         table(work)
 

@@ -22,11 +22,20 @@ from lensax.parameters import Parameters
 from lensax.recipe import Ingredient
 
 ROOT = Path(__file__).resolve().parents[1]
-COARSE_MESH, COARSE_PSF = BrightnessMesh((22, 17)), 25
-SMOOTH = 0.06  # arcsec by which the map of the brightness is smoothed, as in a fit: 1.5 pixels
 MOST_CELLS = 2500
+COARSE_PSF = 25
+SMOOTH = 0.06  # arcsec by which the map of the brightness is smoothed, as in a fit: 1.5 pixels
 SHORT = "lens.mass."
 SLOPE = "lens.mass.PowerLaw.slope"
+
+
+def source_box(cell: float) -> SourceBox:
+    """Cells of this size in arcsec in a box that the source fills."""
+    return SourceBox(cell=cell, margin=0.12, threshold=0.1, most=MOST_CELLS)
+
+
+# What is cheap enough for chains.
+COARSE_MESH: dict[str, BrightnessMesh | SourceBox] = {"ring": BrightnessMesh((22, 17)), "arc": source_box(0.04)}
 
 
 def clock() -> tuple[float, float]:
@@ -84,15 +93,10 @@ def final(case: str, work: Path) -> tuple[Posterior, Any, Any]:
     return pickle.loads((work / f"{case}.pickle").read_bytes())
 
 
-def source_box(cell: float) -> SourceBox:
-    """Cells of this size in arcsec in a box that the source fills."""
-    return SourceBox(cell=cell, margin=0.12, threshold=0.1, most=MOST_CELLS)
-
-
 def changed(
     posterior: Posterior,
     found: Any,
-    mesh: BrightnessMesh | SourceBox = COARSE_MESH,
+    mesh: BrightnessMesh | SourceBox,
     psf: int | None = COARSE_PSF,
     over_sample: int = 1,
     smooth: float = SMOOTH,

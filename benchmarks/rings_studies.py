@@ -34,7 +34,7 @@ from lensax.parameters import Constant, Free
 from lensax.recipe import Ingredient
 
 KNOT = (0.56, -1.12)
-MESHES = ((29, 22), (36, 28))
+MESHES = (COARSE_MESH["ring"].shape, (29, 22), (36, 28))
 CELLS = (0.07, 0.05)  # arcsec
 BACKGROUND = 0.25  # instead of 0.03
 WIDE = 0.105  # arcsec, instead of 0.06
@@ -45,7 +45,7 @@ def run_knot(work: Path) -> None:
     is fitted again, on the coarser mesh."""
     from numpyro.distributions import LogNormal, Normal, Uniform
 
-    about, best = coarse(work)
+    about, best = coarse("ring", work)
     posterior = about.posterior
     model, theta = posterior.model, best.theta
     # The distance of the rays, for which the light of a point does not depend on where it lies between them.
@@ -110,28 +110,28 @@ def run_knot(work: Path) -> None:
         save(work, "knot", rows)
 
 
-def coarse(work: Path) -> tuple[Any, Any]:
+def coarse(case: str, work: Path) -> tuple[Any, Any]:
     """The Laplace approximation and the maximum on the coarser mesh; kept, so that stopped chains go on about it."""
-    kept = work / "coarse.pickle"
+    kept = work / f"coarse_{case}.pickle"
     if not kept.exists():
-        kept.write_bytes(pickle.dumps(_coarse(work)))
+        kept.write_bytes(pickle.dumps(_coarse(case, work)))
     return pickle.loads(kept.read_bytes())
 
 
-def _coarse(work: Path) -> tuple[Any, Any]:
+def _coarse(case: str, work: Path) -> tuple[Any, Any]:
     """The Laplace approximation and the maximum on the coarser mesh."""
-    last, fine, known = final("ring", work)
-    posterior = changed(last, known)
+    last, fine, known = final(case, work)
+    posterior = changed(last, known, COARSE_MESH[case])
     top = maximize(posterior, [fine.theta], covariance=fine.covariance, tolerance=0.1)
     about = laplace(posterior, top.z, top.free, covariance=top.covariance)
     top = maximize(posterior, [top.theta], covariance=about.covariance)
     return laplace(posterior, top.z, top.free, covariance=about.covariance), top
 
 
-def run_sample(work: Path, chains: int, warmup: int, draws: int) -> None:
+def run_sample(case: str, work: Path, chains: int, warmup: int, draws: int) -> None:
     """NUTS on the coarser mesh, and Laplace there."""
     begin = clock()
-    about, top = coarse(work)
+    about, top = coarse(case, work)
     posterior = about.posterior
     print("maximum", top.log_density, about.deviation(), since(begin), flush=True)
     found = posterior.solution(top.theta, top.free)
@@ -142,9 +142,8 @@ def run_sample(work: Path, chains: int, warmup: int, draws: int) -> None:
             steps["done"] = done
             print(done, text, round(since(begin)["wall_s"]), flush=True)
 
-    samples = sample(
-        posterior, about, jax.random.key(3), work / "chains", chains, warmup, draws, save_every=10, progress=progress
-    )
+    kept = work / f"chains_{case}"
+    samples = sample(posterior, about, jax.random.key(3), kept, chains, warmup, draws, save_every=10, progress=progress)
     row = {
         "mesh": list(found.mesh.shape), "psf": COARSE_PSF, "chains": chains, "warmup": warmup, "draws": draws,
         "maximum": numbers(top.theta), "laplace": about.deviation(), **quality(found),
@@ -154,20 +153,20 @@ def run_sample(work: Path, chains: int, warmup: int, draws: int) -> None:
         "divergences": samples.divergences, "acceptance": samples.acceptance, "evaluations": samples.evaluations,
         **since(begin),
     }  # fmt: skip
-    save(work, "sample_ring", row)
-    chain_pictures(about, samples)
+    save(work, f"sample_{case}", row)
+    chain_pictures(case, about, samples)
     print(json.dumps(row, indent=1))
 
 
 def run_slope(work: Path) -> None:
     """Which choice moves the slope of the ring: each changed alone, on the coarser mesh; goes on if stopped."""
     posterior, _, found = final("ring", work)
-    about, begin = coarse(work)
+    about, begin = coarse("ring", work)
+    mesh = COARSE_MESH["ring"]
     variants: dict[str, dict[str, Any]] = {
-        f"{COARSE_MESH.shape[1]} x {COARSE_MESH.shape[0]} cells": {},
         **{f"{columns} x {rows} cells": {"mesh": BrightnessMesh((rows, columns))} for rows, columns in MESHES},
         **{f"cells of {cell} arcsec in a box": {"mesh": source_box(cell)} for cell in CELLS},
-        f"background {BACKGROUND}": {"mesh": dataclasses.replace(COARSE_MESH, background=BACKGROUND)},
+        f"background {BACKGROUND}": {"mesh": dataclasses.replace(mesh, background=BACKGROUND)},
         "four rays per pixel": {"over_sample": 2},
         "the whole point spread function": {"psf": None},
         f"map smoothed by {WIDE} arcsec": {"smooth": WIDE},
@@ -179,7 +178,7 @@ def run_slope(work: Path) -> None:
         if title in rows:
             continue
         began = clock()
-        tried = changed(posterior, found, **choice)
+        tried = changed(posterior, found, **{"mesh": mesh} | choice)
         learned = carried_covariance(tried.names, about.posterior.names, about.covariance)
         best = maximize(tried, [begin.theta], covariance=learned, tolerance=0.1)
         gaussian = laplace(tried, best.z, best.free, covariance=best.covariance)
@@ -190,7 +189,7 @@ def run_slope(work: Path) -> None:
         save(work, "slope", rows)
 
 
-def chain_pictures(about: Any, samples: Any) -> None:
+def chain_pictures(case: str, about: Any, samples: Any) -> None:
     """The corner plot with the Laplace approximation."""
     from lensax.plot import save as save_figure
     from lensax.plot.fit_chains import corner_figure
@@ -198,4 +197,6 @@ def chain_pictures(about: Any, samples: Any) -> None:
     flat = {name: values.ravel() for name, values in samples.theta.items() if name.startswith(SHORT)}
     other = {name: np.asarray(v) for name, v in about.sample(jax.random.key(1), 4000).items() if name in flat}
     folder = ROOT / "docs" / "images"
-    save_figure(corner_figure(flat, "The lens of the ring", other=other, label="NUTS"), folder / "rings_corner.png")
+    save_figure(
+        corner_figure(flat, f"The lens of the {case}", other=other, label="NUTS"), folder / f"rings_{case}_corner.png"
+    )
