@@ -10,7 +10,7 @@ import numpyro.distributions as dist
 import pytest
 from fit_problem import LIGHT, MASS, START, image, parameters, parametric
 
-from lensax.fit import BrightnessMesh, FitModel, Plan, SourceBox, brightness_of, fit_in_stages, noise_of
+from lensax.fit import BrightnessMesh, FitModel, Maximum, Plan, SourceBox, brightness_of, fit_in_stages, noise_of
 from lensax.fit.stages import FIRST_STRENGTH, Memory
 from lensax.inversion import BrightnessAmplitude, CorrelatedNoise, Matern, Pixelization, UniformMesh
 from lensax.parameters import Free, Parameters
@@ -185,3 +185,39 @@ def test_cells_follow_the_brightness_of_the_pass_before_in_one_program():
     assert eqx.tree_equal(one[1], other[1])
     kinds = [[(leaf.shape, leaf.dtype) for leaf in jax.tree.leaves(arrays)] for arrays, _ in (one, other)]
     assert kinds[0] == kinds[1]
+
+
+class Keeper(Recorder):
+    """Keeps the maxima, as the folder of a fit does."""
+
+    def __init__(self) -> None:
+        super().__init__([])
+        self.kept: dict[str, Maximum] = {}
+
+    def load(self, name, posterior) -> Maximum | None:
+        return self.kept.get(name)
+
+    def save(self, stage) -> None:
+        super().save(stage)
+        self.kept[stage.name] = stage.maximum
+
+
+@pytest.mark.extended
+def test_passes_end_when_they_get_worse_and_the_better_one_is_fitted_to_its_end(monkeypatch):
+    monkeypatch.setattr("lensax.fit.stages._WORSE", -1e9)  # every pass is worse than the one before
+    model = open_model()
+    model = dataclasses.replace(model, source=model.source.with_parts(mesh=BrightnessMesh((8, 9))))
+    begin = {name: jnp.asarray(START[name]) for name in ("radius", "slope", "e1", "light")}
+    plan, memory = Plan(passes=4, iterations=8, first_mesh=(6, 6), draft=False), Keeper()
+    stages = fit_in_stages(model, image(), [begin], plan, memory=memory)
+    assert [stage.name for stage in stages] == ["first pass", "pass 2", "pass 3", "pass 2 again"]
+    better, worse, again = stages[1:]
+    assert eqx.tree_equal(again.posterior, better.posterior)
+    assert not eqx.tree_equal(again.posterior, worse.posterior)
+    assert again.maximum.log_density >= better.maximum.log_density
+    # A fit that goes on takes the same way and looks for nothing again.
+    memory.seen.clear()
+    resumed = fit_in_stages(model, image(), [begin], plan, memory=memory)
+    assert [stage.name for stage in resumed] == [stage.name for stage in stages]
+    assert not memory.seen
+    np.testing.assert_allclose(resumed[-1].found.coefficients, again.found.coefficients, rtol=1e-9, atol=1e-12)

@@ -36,6 +36,10 @@ __all__ = ["FIRST_STRENGTH", "Memory", "Plan", "Stage", "fit_in_stages"]
 FIRST_STRENGTH = "first_pass.strength"
 """Name of the parameter of the first pass's regularization."""
 
+# A pass is worse than the one before if its log density is lower by so much, in nats: below it may be the estimate of
+# the noise that tells them apart.
+_WORSE = 1.0
+
 # Tolerance of all searches but the last over that of the last: noise and brightness, which are taken from them, change
 # the density of the next pass by more.
 _ROUGH = 100.0
@@ -92,6 +96,9 @@ def fit_in_stages(
     the result and the pass repeated.
     Any other source is fitted as it is, and again with the noise that its residuals tell and with nothing held.
 
+    A prior that follows a brightness is sharper where it was made of a result of its own, and sharper yet the next time:
+    passes end before their number is reached once the log density falls, and the better pass is fitted to the end.
+
     The first of these passes may be a draft, with half as many cells in a box at most and fewer rays; all others have
     as many cells and are one program. A box is laid around the source once, or twice if there is a draft; cells that
     follow a brightness follow that of the pass before. What a stage has learned of the shape of the posterior shortens
@@ -124,10 +131,11 @@ def fit_in_stages(
     if rough and plan.passes < 1:
         names = " and ".join(waiting(model.source))
         raise ValueError(f"fit_in_stages: {names} can only be known from an earlier pass; passes must be at least 1")
-    twice = plan.noise or bool(plan.hold_first)  # how often a model is fitted that waits for nothing
-    count = 1 + (plan.passes if rough else int(twice))
+    twice = plan.noise or bool(plan.hold_first)  # a model that waits for nothing
 
-    def run(name: str, model: FitModel, starts: Sequence[Mapping[str, Any]], hold: Sequence[str] = ()) -> Stage:
+    def run(
+        name: str, model: FitModel, starts: Sequence[Mapping[str, Any]], hold: Sequence[str] = (), last: bool = False
+    ) -> Stage:
         posterior = Posterior(model, dataset, noise, positions, minimum_magnification)
         known = memory.load(name, posterior)
         if known is not None:
@@ -136,7 +144,6 @@ def fit_in_stages(
         more = starting_points(posterior, key, draws) if draws and key is not None and not stages else []
         before = stages[-1] if stages else None
         learned = before and carried_covariance(posterior.names, before.posterior.names, before.maximum.covariance)
-        last = len(stages) == count - 1
         tolerance = plan.tolerance * (1 if last else _ROUGH)
         prior = set(posterior.model.regularization_names)
         fitted = bool(stages) and prior <= set(stages[-1].posterior.names)
@@ -149,12 +156,13 @@ def fit_in_stages(
         return stages[-1]
 
     first = _first_model(model, plan) if rough else model
-    stage = run("first pass", first, [_start(first, start) for start in starts], plan.hold_first)
+    alone = not rough and not twice
+    stage = run("first pass", first, [_start(first, start) for start in starts], plan.hold_first, last=alone)
     if plan.noise:
         dataset, noise = noise_of(dataset, stage.found, plan.correlated)
     if not rough:
         if twice:
-            run("all", model, [stage.maximum.theta])
+            run("all", model, [stage.maximum.theta], last=True)
         return stages
     for number in range(plan.passes):
         if number and plan.noise:  # the misfit of the pass before has inflated it
@@ -168,7 +176,13 @@ def fit_in_stages(
         filled = _filled(part, mesh, stage.found, plan.smooth * float(dataset.pixel_scale))
         again = set(filled.prior.names) - set(_of_size(filled))  # a new map has its own size
         known = {name: value for name, value in stage.maximum.theta.items() if name in again}
-        stage = run(f"pass {number + 2}", filled, [_start(filled, known)])
+        before, last = stage, number == plan.passes - 1
+        stage = run(f"pass {number + 2}", filled, [_start(filled, known)], last=last)
+        comparable = number >= (2 if plan.draft else 1)
+        if comparable and stage.maximum.log_density < before.maximum.log_density - _WORSE:
+            dataset, noise, model = before.posterior.dataset, before.posterior.noise, before.posterior.model
+            run(f"{before.name} again", model, [before.maximum.theta], last=True)
+            break
     return stages
 
 
