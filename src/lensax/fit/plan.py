@@ -14,7 +14,7 @@ class Plan:
     Attributes:
         noise: whether the noise is estimated again, once a first fit exists.
         correlated: whether that includes the correlation of neighbouring pixels.
-        passes: times that the brightness which scales the prior is taken from the pass before.
+        passes: times, at most, that the brightness which scales the prior is taken from the pass before.
         iterations: of every search at most.
         first_mesh: cells of the first pass, if there is one.
         first_over_sample: its rays per pixel and axis.

@@ -96,8 +96,8 @@ def fit_in_stages(
     the result and the pass repeated.
     Any other source is fitted as it is, and again with the noise that its residuals tell and with nothing held.
 
-    A prior that follows a brightness is sharper where it was made of a result of its own, and sharper yet the next time:
-    passes end before their number is reached once the log density falls, and the better pass is fitted to the end.
+    A prior that follows its own result becomes sharper every time: passes end before their number is reached once the
+    log density falls, and the better pass is fitted to its end.
 
     The first of these passes may be a draft, with half as many cells in a box at most and fewer rays; all others have
     as many cells and are one program. A box is laid around the source once, or twice if there is a draft; cells that
