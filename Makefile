@@ -14,7 +14,8 @@ SHELL := bash
 VENV ?= .venv
 BIN := $(VENV)/bin
 PYTHON ?=
-WORKERS ?= 2
+# Some tests wait for processes or clocks: more workers than cores.
+WORKERS ?= 3
 DEMO ?= output/demo
 # One thread for each test process: JAX and BLAS would otherwise start one per core in every process.
 ONE_THREAD := NPROC=1 OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1

@@ -134,7 +134,7 @@ def slow_model():
     return ToyModel()
 
 
-@pytest.mark.slow
+@pytest.mark.extended
 def test_a_killed_worker_loses_nothing(original, tmp_path):
     psutil = pytest.importorskip("psutil", reason="comes with lensax[cluster]")
     work = toy_work(tmp_path / "made", 20, seed=1, shard_size=6)

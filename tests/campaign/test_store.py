@@ -181,7 +181,7 @@ def test_the_lock_goes_with_its_holder(tmp_path):
     assert holder(tmp_path / "absent") is None
 
 
-@pytest.mark.slow
+@pytest.mark.extended
 def test_killed_at_random_moments_the_bytes_are_the_same(tmp_path):
     """kill -9 while shards are being written, three times; what was recorded stays, nothing is lost or doubled."""
     random = np.random.default_rng(5)

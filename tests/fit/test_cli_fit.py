@@ -181,6 +181,7 @@ def test_the_same_command_again_changes_nothing(folder, made):
     assert time.monotonic() - begin < 60
 
 
+@pytest.mark.extended
 def test_a_fit_that_broke_off_goes_on_to_the_same_draws(folder, made, monkeypatch):
     from lensax.campaign import files
 

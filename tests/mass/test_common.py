@@ -81,7 +81,7 @@ def test_convergence_is_half_the_divergence_and_there_is_no_curl(case):
     assert np.all(np.abs(jacobian[0, 1] - jacobian[1, 0]) <= allowed)
 
 
-@pytest.mark.parametrize("dtype", [jnp.float32, jnp.float64])
+@pytest.mark.parametrize("dtype", [jnp.float32, pytest.param(jnp.float64, marks=pytest.mark.extended)])
 @each_case
 def test_finite_everywhere(case, dtype):
     battery.check_finite(case, dtype)
