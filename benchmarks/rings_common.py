@@ -17,7 +17,7 @@ import numpy as np
 import lensax as lx
 from lensax.config.fit import load_fit
 from lensax.fit import BrightnessMesh, FitModel, Posterior, SourceBox, brightness_of
-from lensax.inversion import UniformMesh
+from lensax.inversion import BrightnessAmplitude, UniformMesh
 from lensax.parameters import Parameters
 from lensax.recipe import Ingredient
 
@@ -35,7 +35,7 @@ def source_box(cell: float) -> SourceBox:
 
 
 # What is cheap enough for chains.
-COARSE_MESH = {"ring": BrightnessMesh((22, 17)), "arc": BrightnessMesh((16, 16))}
+COARSE_MESH: dict[str, BrightnessMesh | SourceBox] = {"ring": BrightnessMesh((22, 17)), "arc": SourceBox(cell=0.04)}
 
 
 def clock() -> tuple[float, float]:
@@ -104,10 +104,12 @@ def changed(
     """The same with another mesh, the core of the PSF, other rays, or a brightness that is smoothed otherwise."""
     laid = mesh.mesh(found)
     extent = laid.extent if isinstance(laid, UniformMesh) else found.extent
-    source = posterior.model.source
+    source = posterior.model.source.with_parts(mesh=laid)
     regularization = source.parts["regularization"]
-    amplitude = regularization.parts["amplitude"].with_parts(brightness=brightness_of(found, extent, smooth))
-    source = source.with_parts(mesh=laid, regularization=regularization.with_parts(amplitude=amplitude))
+    amplitude = regularization.parts["amplitude"]
+    if amplitude.profile is BrightnessAmplitude:
+        amplitude = amplitude.with_parts(brightness=brightness_of(found, extent, smooth))
+        source = source.with_parts(regularization=regularization.with_parts(amplitude=amplitude))
     switches = dict(source.switches) | {"over_sample": over_sample}
     source = Ingredient(source.profile, dict(source.arguments), switches, source.parts)
     dataset = posterior.dataset if psf is None else cropped(posterior.dataset, psf)

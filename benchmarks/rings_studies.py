@@ -34,7 +34,7 @@ from lensax.parameters import Constant, Free
 from lensax.recipe import Ingredient
 
 KNOT = (0.56, -1.12)
-MESHES = (COARSE_MESH["ring"].shape, (29, 22), (36, 28))
+MESHES = ((22, 17), (29, 22), (36, 28))
 CELLS = (0.07, 0.05)  # arcsec
 BACKGROUND = 0.25  # instead of 0.03
 WIDE = 0.105  # arcsec, instead of 0.06
