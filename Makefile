@@ -1,10 +1,11 @@
 # Every target works in a fresh clone: it makes .venv, installs what it needs and does its work.
-#   make demo          simulate 64 lenses with the shipped configuration and draw them
-#   make test          run the tests
-#   make test-all      run them all, those too that take longest
-#   make lint docs     check the style and the types; build the documentation
-#   make bench         time lensax beside other lensing codes (builds their environments, minutes)
-#   make test-peers    test the bridges to other codes beside these codes (Python 3.12 or newer)
+#   make demo            simulate 64 lenses with the shipped configuration and draw them
+#   make test            run the tests
+#   make test-all        run them all, those too that take longest
+#   make lint docs       check the style and the types; build the documentation
+#   make bench           time lensax beside other lensing codes (builds their environments, minutes)
+#   make bench-inversion time and differentiate pixelized sources, beside PyAutoLens where make bench has installed it
+#   make test-peers      test the bridges to other codes beside these codes (Python 3.12 or newer)
 # Options: PYTHON=python3.12 chooses the interpreter of a new .venv, WORKERS=4 the test processes.
 
 SHELL := bash
@@ -20,7 +21,7 @@ DEMO ?= output/demo
 # One thread for each test process: JAX and BLAS would otherwise start one per core in every process.
 ONE_THREAD := NPROC=1 OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 
-.PHONY: demo pictures test test-all test-peers lint format docs bench clean
+.PHONY: demo pictures test test-all test-peers lint format docs bench bench-inversion clean
 
 demo: $(VENV)/.installed
 	$(BIN)/lensax simulate configs/cdm_hst.yaml --count 64 --seed 1 --out $(DEMO)
@@ -63,6 +64,10 @@ bench: $(VENV)/.installed-dev
 	$(BIN)/python benchmarks/images.py
 	$(BIN)/python benchmarks/devices.py
 	$(BIN)/python benchmarks/populations.py
+
+bench-inversion: $(VENV)/.installed-dev
+	$(BIN)/python benchmarks/inversion.py
+	$(BIN)/python benchmarks/inversion_gradients.py
 
 clean:
 	rm -rf site build dist output .pytest_cache .mypy_cache .ruff_cache .hypothesis $(VENV)/.installed $(VENV)/.installed-dev

@@ -17,7 +17,8 @@ import numpy as np
 import lensax as lx
 from lensax.config.fit import load_fit
 from lensax.fit import BrightnessMesh, FitModel, Posterior, SourceBox, brightness_of
-from lensax.inversion import BrightnessAmplitude, UniformMesh
+from lensax.fit.preparation import brightness_extent
+from lensax.inversion import BrightnessAmplitude
 from lensax.parameters import Parameters
 from lensax.recipe import Ingredient
 
@@ -103,12 +104,11 @@ def changed(
 ) -> Posterior:
     """The same with another mesh, the core of the PSF, other rays, or a brightness that is smoothed otherwise."""
     laid = mesh.mesh(found)
-    extent = laid.extent if isinstance(laid, UniformMesh) else found.extent
     source = posterior.model.source.with_parts(mesh=laid)
     regularization = source.parts["regularization"]
     amplitude = regularization.parts["amplitude"]
     if amplitude.profile is BrightnessAmplitude:
-        amplitude = amplitude.with_parts(brightness=brightness_of(found, extent, smooth))
+        amplitude = amplitude.with_parts(brightness=brightness_of(found, brightness_extent(laid, found), smooth))
         source = source.with_parts(regularization=regularization.with_parts(amplitude=amplitude))
     switches = dict(source.switches) | {"over_sample": over_sample}
     source = Ingredient(source.profile, dict(source.arguments), switches, source.parts)
@@ -121,15 +121,7 @@ def cropped(dataset: Any, size: int) -> Any:
     array = np.asarray(dataset.psf.array)
     first = [(n - size) // 2 for n in array.shape]
     core = array[first[0] : first[0] + size, first[1] : first[1] + size]
-    return lx.Imaging(
-        dataset.data,
-        dataset.noise_map,
-        lx.psf.Kernel(core / core.sum()),
-        dataset.pixel_scale,
-        dataset.mask,
-        dataset.exposure_time,
-        dataset.background_rms,
-    )
+    return dataset.with_psf(lx.psf.Kernel(core / core.sum()))
 
 
 def with_more(model: FitModel, more: dict[str, Any], **changes: Any) -> FitModel:

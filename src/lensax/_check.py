@@ -11,6 +11,7 @@ from lensax._types import concrete
 __all__ = [
     "at_least_zero",
     "check",
+    "check_brightness",
     "check_center",
     "check_ellipticity",
     "check_extent",
@@ -85,6 +86,25 @@ def check_extent(owner: str, extent: Sequence[Any]) -> None:
         raise ValueError(
             f"{owner}: extent must be (left, right, bottom, top) in arcsec, each pair increasing, got {extent!r}"
         )
+
+
+def check_brightness(owner: str, name: str, image: Any) -> None:
+    """Refuse what is no image of a brightness, as far as it is concrete.
+
+    Raises:
+        ValueError: not two axes, a pixel that is not finite, or none that is positive.
+    """
+    expected = f"{owner}: {name} must be a finite image that is positive somewhere"
+    if image.ndim != 2 or image.size == 0:
+        raise ValueError(f"{expected}, got shape {image.shape}")
+    values = concrete(image)
+    if values is None:
+        return
+    if not np.all(np.isfinite(values)):
+        row, column = np.argwhere(~np.isfinite(values))[0]
+        raise ValueError(f"{expected}, got {values[row, column]} at row {row}, column {column}")
+    if not values.max() > 0:
+        raise ValueError(f"{expected}, got at most {values.max():g}")
 
 
 def whole_number(value: Any, name: str, least: int = 1) -> int:

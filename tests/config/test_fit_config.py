@@ -17,7 +17,11 @@ from lensax.config import ConfigError, load
 from lensax.config.fit import FitConfiguration, StagesSection, load_fit, loads_fit
 from lensax.fit import Plan, Posterior, SourceBox
 from lensax.fit.waiting import waiting
+from lensax.instrument.fits import write_image
 from lensax.inversion import BrightnessAmplitude, CorrelatedNoise
+
+LEANING = [[0.05, 0.2, 0.1], [0.25, 1.0, 0.25], [0.1, 0.2, 0.05]]
+SPOT = np.exp(-0.5 * np.hypot(*np.meshgrid(np.arange(9) - 6.0, np.arange(7) - 2.0)) ** 2)
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 
@@ -57,6 +61,12 @@ def folder(tmp_path_factory):
     fits.PrimaryHDU(broken).writeto(path / "nan.fits")
     fits.PrimaryHDU(np.zeros((20, 24))).writeto(path / "empty.fits")
     fits.PrimaryHDU(np.ones((31, 31))).writeto(path / "wide_psf.fits")
+    levels = np.linspace(0.04, 0.06, 480).reshape(20, 24)
+    fits.PrimaryHDU(levels).writeto(path / "levels.fits")
+    fits.PrimaryHDU(levels, fits.Header({"BUNIT": "adu"})).writeto(path / "adu.fits")
+    fits.PrimaryHDU(np.array(LEANING)).writeto(path / "leaning.fits")
+    write_image(path / "source.fits", SPOT, {}, 0.1, False, center=(0.05, -0.05))
+    fits.PrimaryHDU(SPOT).writeto(path / "plain.fits")
     units = fits.HDUList([fits.PrimaryHDU(), fits.ImageHDU(random.normal(0.1, 0.05, (20, 24)), name="SCI")])
     units.append(fits.ImageHDU(np.full((20, 24), 0.07), name="ERR"))
     units.writeto(path / "both.fits")
@@ -223,6 +233,90 @@ def test_the_correlation_of_blank_sky(folder):
         build(folder, ("parameters:\n", "noise: {BlankSky: {mask: {Circular: {radius: -1.0}}}}\nparameters:\n"))
 
 
+@pytest.mark.parametrize("written", [f"{LEANING}", "leaning.fits", "{path: leaning.fits, hdu: 0}"])
+def test_any_correlation_is_read(folder, written):
+    noise = f"noise: {{Correlated: {{correlation: {written}, scale: 2.0}}}}\n"
+    task = build(folder, ("parameters:\n", noise + "parameters:\n")).task
+    np.testing.assert_array_equal(task.noise.correlation, np.pad(LEANING, 1))
+    np.testing.assert_allclose(task.dataset.noise_map, 0.1, rtol=1e-6)
+
+
+@pytest.mark.parametrize("written", ["levels.fits", "{path: levels.fits, hdu: 0}"])
+def test_a_map_of_the_background_is_read(folder, written):
+    levels = fits.getdata(folder / "levels.fits")
+    dataset = build(folder, ("background_rms: 0.05", f"background_rms: {written}")).task.dataset
+    np.testing.assert_array_equal(dataset.background_rms, levels)
+    masked = build(folder, ("background_rms: 0.05", "background_rms: nan.fits"), ("outer: 0.9", "outer: 0.5"))
+    assert np.isnan(masked.task.dataset.background_rms[10, 5])  # outside of the mask
+
+
+OWN_SOURCE = "{Matern: {length: {LogNormal: [-2.3, 0.7]}, amplitude: {BrightnessAmplitude: {deviation: 2.0, brightness: BRIGHT}}}}"
+OWN_CONSTANT = "{Constant: {strength: {LogUniform: [0.01, 100]}}}"
+
+
+@pytest.mark.parametrize(
+    ("written", "extent"),
+    [
+        ("source.fits", (-0.4, 0.5, -0.4, 0.3)),
+        ("{path: source.fits, hdu: 0}", (-0.4, 0.5, -0.4, 0.3)),
+        ("{path: source.fits, extent: [-1, 1, -0.5, 1]}", (-1.0, 1.0, -0.5, 1.0)),
+        ("{path: plain.fits, extent: [-1, 1, -0.5, 1]}", (-1.0, 1.0, -0.5, 1.0)),
+    ],
+)
+def test_the_brightness_of_a_file_scales_the_prior(folder, written, extent):
+    """Nothing waits for an earlier pass then; the spot is where file or configuration say."""
+    model = build(folder, (OWN_CONSTANT, OWN_SOURCE.replace("BRIGHT", written))).task.model
+    assert waiting(model.source) == ()
+    amplitude = model(model.prior.sample(jax.random.key(0))).source.regularization.amplitude
+    np.testing.assert_allclose(amplitude.brightness.extent, extent, atol=1e-12)
+    left, right, bottom, top = extent
+    x, y = (jnp.asarray(v) for v in (left + 6.5 / 9 * (right - left), bottom + 2.5 / 7 * (top - bottom)))
+    around = [float(amplitude.brightness(x + dx, y)) for dx in (-0.1, 0.0, 0.1)]
+    assert max(around) == around[1] > 0.7
+    rows = {
+        row.name: row.value
+        for row in loads_fit(TEXT.replace(OWN_CONSTANT, OWN_SOURCE.replace("BRIGHT", written)), folder).summary()
+    }
+    assert rows["source.Pixelization.regularization.Matern.amplitude.BrightnessAmplitude.brightness.path"].endswith(
+        ".fits"
+    )
+
+
+def test_the_brightness_of_a_file_weighs_an_adaptive_prior_and_the_cells_of_a_mesh(folder):
+    adaptive = "{Adaptive: {inner: {LogUniform: [0.01, 1]}, outer: 10.0, brightness: source.fits}}"
+    mesh = "{AdaptiveMesh: {shape: [6, 6], brightness: {path: levels.fits}}}"
+    model = build(folder, (OWN_CONSTANT, adaptive), ("{AdaptiveMesh: {shape: [6, 6]}}", mesh)).task.model
+    assert waiting(model.source) == ()
+    source = model(model.prior.sample(jax.random.key(0))).source
+    np.testing.assert_allclose(source.regularization.brightness.image.max(), 1.0)
+    np.testing.assert_array_equal(source.mesh.brightness, fits.getdata(folder / "levels.fits"))
+
+
+def test_a_fit_with_a_file_of_brightness_means_its_content(folder, tmp_path):
+    text = TEXT.replace(OWN_CONSTANT, OWN_SOURCE.replace("BRIGHT", "source.fits"))
+    assert loads_fit(text, folder) != loads_fit(
+        text.replace("source.fits", "{path: plain.fits, extent: [0, 1, 0, 1]}"), folder
+    )
+    assert loads_fit(text, folder) != loads_fit(
+        TEXT.replace(OWN_CONSTANT, OWN_SOURCE.replace("brightness: BRIGHT", "dark: 0.01")), folder
+    )
+
+
+def test_a_header_whose_coordinates_cannot_be_read_is_remarked_on(folder, tmp_path):
+    assert build(folder).remarks == ()
+    for name in ("data.fits", "noise.fits"):
+        (tmp_path / name).write_bytes((folder / name).read_bytes())
+    with fits.open(tmp_path / "data.fits", mode="update") as units:
+        units[0].header.update({"CTYPE1": "RA---XYZ", "CTYPE2": "DEC--XYZ"})
+    setup = build(tmp_path)
+    assert setup.sky == {}
+    (remark,) = setup.remarks
+    assert remark.startswith("the images of the fit will have no coordinates on the sky: ")
+    assert remark.endswith(
+        "data.fits: the coordinates on the sky cannot be read (Unrecognized projection code (XYZ in CTYPE1))"
+    )
+
+
 def test_parametric_sources(folder):
     old = TEXT[TEXT.index("source:") :]
     new = """source:
@@ -281,6 +375,30 @@ BAD = [
     (("parameters:\n", "positions: {x: [1.0, 2.0], y: [1.0, 2.0, 3.0]}\nparameters:\n"), "fit.yaml:4: positions", "same number of entries, found 2 and 3"),
     (("exposure_time: 1000.0, background_rms: 0.05}\n", "exposure_time: 1000.0}\nnoise: Estimated\n"), "fit.yaml:3: noise", "noise can only be estimated where background_rms is known"),
     (("parameters:\n", "noise: {Correlated: {mixing: 0.7}}\nparameters:\n"), "fit.yaml:4: noise.Correlated.mixing", "less than 0.5, found 0.7"),
+    (("background_rms: 0.05", "background_rms: narrow.fits"), "fit.yaml:2: data.FITS.background_rms", "background_rms has shape (20, 22), the data (20, 24)"),
+    (("background_rms: 0.05", "background_rms: nan.fits"), "fit.yaml:2: data.FITS.background_rms", "got nan at row 10, column 5"),
+    (("background_rms: 0.05", "background_rms: zero.fits"), "fit.yaml:2: data.FITS.background_rms", "positive and finite in the pixels that are used, got 0.0 at row 10, column 5"),
+    (("background_rms: 0.05", "background_rms: -0.05"), "fit.yaml:2: data.FITS.background_rms", "must be positive and finite, got -0.05"),
+    (("background_rms: 0.05", "background_rms: adu.fits"), "fit.yaml:2: data.FITS.background_rms", "BUNIT must be 'electron / s', got 'adu'"),
+    (("background_rms: 0.05", "background_rms: [0.05]"), "fit.yaml:2: data.FITS.background_rms", "expected a number, found [0.05]"),
+    (("parameters:\n", "noise: {Correlated: {scale: 2.0}}\nparameters:\n"), "fit.yaml:4: noise.Correlated", "expected either mixing or correlation, found neither"),
+    (("parameters:\n", "noise: {Correlated: {mixing: 0.1, correlation: [[1.0]]}}\nparameters:\n"), "fit.yaml:4: noise.Correlated", "expected either mixing or correlation, found both"),
+    (("parameters:\n", "noise: {Correlated: {correlation: [[0.1, 1.0], [1.0, 0.1]]}}\nparameters:\n"), "fit.yaml:4: noise.Correlated.correlation", "odd sides of at most 5 pixels, got shape (2, 2)"),
+    (("parameters:\n", "noise: {Correlated: {correlation: [[0.1, 1.0, 0.2]]}}\nparameters:\n"), "fit.yaml:4: noise.Correlated.correlation", "point-symmetric, got 0.1 at row 0, column 0 and 0.2 opposite"),
+    (("parameters:\n", "noise: {Correlated: {correlation: [[0.1, 2.0, 0.1]]}}\nparameters:\n"), "fit.yaml:4: noise.Correlated.correlation", "1 in its middle, got 2"),
+    (("parameters:\n", "noise: {Correlated: {correlation: [[0.9, 1.0, 0.9]]}}\nparameters:\n"), "fit.yaml:4: noise.Correlated.correlation", "power spectrum that is nowhere negative"),
+    (("parameters:\n", "noise: {Correlated: {correlation: [[0.1], [1.0, 0.1], [0.1]]}}\nparameters:\n"), "fit.yaml:4: noise.Correlated.correlation", "rows of one length, found 1, 2, 1 entries"),
+    (("parameters:\n", "noise: {Correlated: {correlation: 0.1}}\nparameters:\n"), "fit.yaml:4: noise.Correlated.correlation", "expected a list, found 0.1"),
+    (("parameters:\n", "noise: {Correlated: {correlation: data.fits}}\nparameters:\n"), "fit.yaml:4: noise.Correlated.correlation", "got shape (20, 24)"),
+    (("parameters:\n", "noise: {Correlated: {correlation: gone.fits}}\nparameters:\n"), "fit.yaml:4: noise.Correlated.correlation", "'gone.fits' does not exist"),
+    ((OWN_CONSTANT, OWN_SOURCE.replace("BRIGHT", "plain.fits")), "fit.yaml:17: source.Pixelization.regularization.Matern.amplitude.BrightnessAmplitude.brightness", "expected linear coordinates in arcsec in the header"),
+    ((OWN_CONSTANT, OWN_SOURCE.replace("BRIGHT", "{path: source.fits, extent: [1, -1, 0, 1]}")), "fit.yaml:17: source.Pixelization.regularization.Matern.amplitude.BrightnessAmplitude.brightness", "extent must be (left, right, bottom, top) in arcsec"),
+    ((OWN_CONSTANT, OWN_SOURCE.replace("BRIGHT", "{path: source.fits, extent: [1, -1]}")), "BrightnessAmplitude.brightness.extent", "entries or more, found 2"),
+    ((OWN_CONSTANT, OWN_SOURCE.replace("BRIGHT", "{path: empty.fits, extent: [0, 1, 0, 1]}")), "BrightnessAmplitude.brightness", "must be a finite image that is positive somewhere, got at most 0"),
+    ((OWN_CONSTANT, OWN_SOURCE.replace("BRIGHT", "{path: nan.fits, extent: [0, 1, 0, 1]}")), "BrightnessAmplitude.brightness", "got nan at row 10, column 5"),
+    ((OWN_CONSTANT, OWN_SOURCE.replace("BRIGHT", "gone.fits")), "BrightnessAmplitude.brightness", "'gone.fits' does not exist"),
+    (("shape: [6, 6]}", "shape: [6, 6], brightness: narrow.fits}"), "fit.yaml:15: source.Pixelization", "brightness has shape (20, 22), the data (20, 24)"),
+    (("shape: [6, 6]}", "shape: [6, 6], brightness: empty.fits}"), "fit.yaml:16: source.Pixelization.mesh.AdaptiveMesh", "brightness must be a finite image that is positive somewhere, got at most 0"),
     (("parameters:\n", "sampling: {chains: 0}\nparameters:\n"), "fit.yaml:4: sampling.chains", "at least 1, found 0"),
     (("data:\n  FITS:", "instrument: {}\ndaten:\n  FITS:"), "fit.yaml:1: instrument", "this describes a model to simulate; a fit has the section `data` instead"),
 ]  # fmt: skip

@@ -212,6 +212,72 @@ def test_a_fit_that_broke_off_goes_on_to_the_same_draws(folder, made, monkeypatc
             np.testing.assert_array_equal(resumed[name], undisturbed[name])
 
 
+OPEN_SOURCE = """source:
+  Pixelization:
+    mesh: {SourceBox: {cell: 0.08, margin: 0.1, most: 64}}
+    regularization:
+      Matern:
+        length: {LogNormal: [-1.5, 0.7]}
+        amplitude: {BrightnessAmplitude: {deviation: {LogNormal: [1.0, 1.0]}, size: {LogNormal: [0.0, 0.2]}}}
+    over_sample: 1
+noise: {Estimated: {correlated: false}}
+stages: {passes: 2, first_mesh: [8, 8]}
+maximum: {starts: 0, iterations: 12}
+"""
+
+
+@pytest.mark.extended
+def test_a_fit_in_passes_that_was_interrupted_goes_on_to_the_same_maximum(folder, monkeypatch):
+    """No pass that is finished is made again, and the last one begins with the same noise, box and brightness."""
+    from lensax.fit import stages
+
+    (folder / "open.yaml").write_text(FIT[: FIT.index("source:")] + OPEN_SOURCE)
+    passes, climbed, climb = ("first pass", "pass 2", "pass 3"), [], stages._climb
+
+    def noted(name, *arguments):
+        if name == interrupted:
+            raise KeyboardInterrupt
+        climbed.append(name)
+        return climb(name, *arguments)
+
+    def run(out):
+        climbed.clear()
+        return lensax("fit", folder / "open.yaml", "--out", out, "--map-only", "--seed", 3)
+
+    monkeypatch.setattr(stages, "_climb", noted)
+    interrupted, whole, broken = None, folder / "open_whole", folder / "open_broken"
+    undisturbed = run(whole)
+    assert undisturbed.exit_code in (0, 1), undisturbed.output  # few iterations: it may say that it did not converge
+    assert tuple(climbed) == passes
+    interrupted = "pass 3"
+    result = run(broken)
+    assert result.exit_code == 1, result.output
+    assert "interrupted" in result.stderr
+    assert tuple(climbed) == passes[:2]
+    assert not (broken / "fit.json").exists()
+    kept = {path: path.read_bytes() for path in (broken / ".lensax").glob("stage_*.json")}
+    assert sorted(path.stem for path in kept) == ["stage_first_pass", "stage_pass_2"]
+    interrupted = None
+    result = run(broken)
+    assert result.exit_code == undisturbed.exit_code, result.output
+    assert climbed == ["pass 3"]
+    assert {path: path.read_bytes() for path in kept} == kept
+    found, expected = (json.loads((out / "fit.json").read_text()) for out in (broken, whole))
+    assert tuple(found["stages"]) == passes
+    for name in passes:
+        assert found["stages"][name] == pytest.approx(expected["stages"][name], abs=1e-6)
+    assert found["noise_over_given"] == pytest.approx(expected["noise_over_given"], rel=1e-9)
+    one, other = (Table.read(out / "summary.ecsv", format="ascii.ecsv") for out in (broken, whole))
+    assert list(one["parameter"]) == list(other["parameter"])
+    np.testing.assert_allclose(one["maximum"], other["maximum"], rtol=1e-6)
+    np.testing.assert_allclose(one["laplace_deviation"], other["laplace_deviation"], rtol=1e-4)
+    for name in ("source", "model"):
+        images = [fits.getdata(out / f"{name}.fits") for out in (broken, whole)]
+        np.testing.assert_allclose(*images, rtol=1e-5, atol=1e-6 * images[1].max())
+    run(broken)
+    assert climbed == []  # nothing is left to do
+
+
 def test_more_draws_go_on_with_the_chains(folder, made):
     """How it is sampled does not make another fit: neither maximum nor draws are made again."""
     out = Path(shutil.copytree(made[1], folder / "more"))
@@ -311,6 +377,17 @@ def test_info_of_stages_and_memory(folder):
     result = lensax("info", folder / "simple.yaml")
     assert result.exit_code == 0, result.output
     assert re.search(r"memory +[\d.]+ [kM]B for the posterior and its gradient", result.stdout)
+
+
+def test_coordinates_on_the_sky_that_cannot_be_read_are_said(folder):
+    sky = {"CTYPE1": "RA---XYZ", "CTYPE2": "DEC--XYZ", "PIXSCALE": 0.1}
+    fits.PrimaryHDU(np.ones((26, 28)), fits.Header(sky)).writeto(folder / "sky.fits")
+    files = "data:\n  FITS: {image: sky.fits, noise_map: sky.fits}\n"
+    (folder / "sky.yaml").write_text(files + FIT[FIT.index("mask:") :])
+    result = lensax("info", folder / "sky.yaml", "--no-memory")
+    assert result.exit_code == 0, result.output
+    assert "the images of the fit will have no coordinates on the sky" in result.stderr
+    assert "sky.fits: the coordinates on the sky cannot be read (Unrecognized projection code" in result.stderr
 
 
 def test_cite_prints_the_papers_of_a_fit(folder):

@@ -1,5 +1,6 @@
 """What a fit leaves: images with critical curves, tables, folders."""
 
+import json
 from types import SimpleNamespace
 
 import jax.numpy as jnp
@@ -12,9 +13,11 @@ from astropy.wcs import WCS
 import lensax as lx
 from lensax.fit.folder import FitFolder, FitRefused
 from lensax.fit.images import fit_images
-from lensax.fit.result import write_draws, write_images, write_table
+from lensax.fit.result import report_numbers, write_draws, write_images, write_report, write_table
+from lensax.fit.run import Found
 from lensax.fit.summary import summary_table
 from lensax.instrument.fits import read_sky
+from lensax.inversion import CorrelatedNoise
 from lensax.parameters import Constant, Expression, Free, Parameters
 
 
@@ -145,6 +148,35 @@ def test_draws_are_read_back(tmp_path):
     with np.load(path) as read:
         np.testing.assert_array_equal(read["a.b"], [[0, 1, 2], [3, 4, 5]])
         assert read["log_density"].shape == (2, 3)
+
+
+@pytest.mark.parametrize("noise", [None, CorrelatedNoise([[0.05, 0.2, 0.1], [0.3, 1.0, 0.3], [0.1, 0.2, 0.05]])])
+def test_the_numbers_that_are_not_parameters(images, noise, tmp_path):
+    given = lx.Imaging(images.data, images.noise_map, None, 0.1, images.mask)
+    fitted = given.with_noise_map(np.where(images.mask, 1.5, 9.0))
+    top = SimpleNamespace(log_evidence=-2.0, log_density=-3.0, converged=np.True_)
+    first, last = (
+        SimpleNamespace(name=name, maximum=top, posterior=SimpleNamespace(dataset=fitted, noise=noise))
+        for name in ("first pass", "all")
+    )
+    about = SimpleNamespace(log_evidence=-9.0, raised=1)
+    samples = None if noise is None else SimpleNamespace(divergences=jnp.asarray(2))
+    path = write_report(report_numbers(Found([first, last], about, samples, {"all": 1.5}), given, images), tmp_path)
+    assert json.loads(path.read_text()) == {
+        "log_evidence": -2.0,
+        "log_density": -3.0,
+        "log_model_evidence": -9.0,
+        "chi_squared": 400.0,
+        "pixels": images.n_pixels,
+        "effective_source_parameters": 7.0,
+        "noise_over_given": 1.5,
+        "correlation_of_neighbours": 0.0 if noise is None else 0.25,
+        "converged": True,
+        "directions_held_by_prior": 1,
+        "divergences": None if noise is None else 2,
+        "seconds": {"all": 1.5},
+        "stages": {name: {"log_evidence": -2.0, "log_density": -3.0} for name in ("first pass", "all")},
+    }
 
 
 def test_a_folder_belongs_to_one_fit(tmp_path):

@@ -12,7 +12,7 @@ from fit_problem import LIGHT, MASS, START, image, parameters, parametric
 
 from lensax.fit import BrightnessMesh, FitModel, Maximum, Plan, SourceBox, brightness_of, fit_in_stages, noise_of
 from lensax.fit.stages import FIRST_STRENGTH, Memory
-from lensax.inversion import BrightnessAmplitude, CorrelatedNoise, Matern, Pixelization, UniformMesh
+from lensax.inversion import BrightnessAmplitude, BrightnessMap, CorrelatedNoise, Matern, Pixelization, UniformMesh
 from lensax.parameters import Free, Parameters
 from lensax.recipe import Ingredient
 
@@ -91,9 +91,13 @@ def test_the_noise_is_scaled_to_the_residuals(stages):
 
 
 @pytest.mark.extended
-def test_a_draft_is_coarser_and_a_new_map_has_its_own_size():
-    """The first pass of several has half of the cells; the last begins where the one before ended, but for the size."""
-    amplitude = Ingredient(BrightnessAmplitude, {"deviation": "deviation", "size": "size"})
+@pytest.mark.parametrize("given", [False, True], ids=["of the pass before", "given"])
+def test_a_draft_is_coarser_and_a_new_map_has_its_own_size(given):
+    """The first pass of several has half of the cells; the last begins where the one before ended, but for the size of
+    a map that it made."""
+    spot = BrightnessMap(np.hanning(22)[1:-1, None] * np.hanning(22)[None, 1:-1], (-0.4, 0.5, -0.4, 0.4))
+    parts = {"brightness": spot} if given else {}
+    amplitude = Ingredient(BrightnessAmplitude, {"deviation": "deviation", "size": "size"}, parts=parts)
     model = open_model()
     regularization = model.source.parts["regularization"].with_parts(amplitude=amplitude)
     more = {"size": Free("size", dist.LogNormal(0.0, 0.2))}
@@ -111,7 +115,9 @@ def test_a_draft_is_coarser_and_a_new_map_has_its_own_size():
     assert cells[0] < 0.7 * cells[1]
     assert [dict(stage.posterior.model.source.switches)["over_sample"] for stage in (draft, last)] == [1, 2]
     first = float(last.maximum.histories[0].log_density[0])
-    theta = {**draft.maximum.theta, "size": jnp.asarray(1.0)}
+    theta = draft.maximum.theta if given else {**draft.maximum.theta, "size": jnp.asarray(1.0)}
+    kept = last.posterior.model.source.parts["regularization"].parts["amplitude"].parts["brightness"]
+    assert eqx.tree_equal(kept, spot) == given
     np.testing.assert_allclose(
         first, last.posterior.evaluate(last.posterior.unconstrained(theta)).log_density, atol=0.5
     )

@@ -9,9 +9,9 @@ import pytest
 from fit_problem import posterior, start
 
 from lensax.fit import BrightnessMesh, Plan, SourceBox, brightness_of, fit_in_stages
-from lensax.fit.preparation import smoothed_map
+from lensax.fit.preparation import brightness_extent, smoothed_map
 from lensax.fit.waiting import awaits_brightness, is_open, laid, waiting, with_brightness
-from lensax.inversion import Adaptive, AdaptiveMesh, BrightnessAmplitude, Matern
+from lensax.inversion import Adaptive, AdaptiveMesh, BrightnessAmplitude, Matern, UniformMesh
 from lensax.recipe import Ingredient
 
 
@@ -40,6 +40,13 @@ def test_a_brightness_has_the_extent_that_is_asked_for(found):
     beyond = jnp.asarray(1.5 * half[0]), jnp.asarray(0.0)
     assert float(whole(*beyond)) > 0
     assert float(part(*beyond)) == 0
+
+
+def test_a_source_has_light_on_its_mesh_or_wherever_there_are_rays(found):
+    box = (-0.4, 0.5, -0.3, 0.2)
+    assert brightness_extent(UniformMesh((6, 6), box), found) == box
+    for mesh in (UniformMesh((6, 6)), AdaptiveMesh((6, 6))):
+        np.testing.assert_array_equal(brightness_extent(mesh, found), found.extent)
 
 
 @pytest.mark.parametrize("extent", [(0.5, -0.5, 0, 1), (0, 1, 0, np.nan), (0, 1, 2)])

@@ -3,6 +3,7 @@
 import tempfile
 from pathlib import Path
 
+import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from lensax.instrument import Imaging, Mask, psf
-from lensax.instrument.fits import read_image
+from lensax.instrument.fits import SkyError, read_extent, read_image, read_sky, write_image
 
 
 def dataset(**keywords):
@@ -127,6 +128,40 @@ def test_with_mask_replaces_the_mask_alone():
     np.testing.assert_array_equal(image.with_mask(np.ones((6, 8), bool)).mask, np.ones((6, 8)))
 
 
+def test_with_noise_map_replaces_the_noise_alone():
+    image = dataset()
+    other = image.with_noise_map(2 * image.noise_map)
+    np.testing.assert_array_equal(other.noise_map, 2 * image.noise_map)
+    assert eqx.tree_equal(other.with_noise_map(image.noise_map), image)
+    with pytest.raises(ValueError, match=r"noise_map has shape \(2, 2\), the data \(6, 8\)"):
+        image.with_noise_map(np.ones((2, 2)))
+    with pytest.raises(ValueError, match=r"noise_map must be positive and finite.*got -1.0 at row 2, column 3"):
+        image.with_noise_map(changed(-1.0))
+
+
+def test_with_psf_replaces_the_psf_alone():
+    image = dataset()
+    assert image.with_psf(None).psf is None
+    assert image.with_psf(psf.Gaussian(0.1, size=3)).psf.shape == (3, 3)
+    assert eqx.tree_equal(image.with_psf(None).with_psf(image.psf), image)
+    with pytest.raises(ValueError, match=r"samples of 0.04 arcsec, but the instrument's pixel_scale 0.05"):
+        image.with_psf(psf.Kernel(np.ones((3, 3)), 1, 0.04))
+    with pytest.raises(TypeError, match="psf must be a point spread function"):
+        image.with_psf(np.ones((3, 3)))
+
+
+def test_a_map_of_the_background_goes_to_files_and_back(tmp_path):
+    levels = np.random.default_rng(1).uniform(0.01, 0.02, (6, 8))
+    paths = dataset(background_rms=levels).to_fits(tmp_path)
+    np.testing.assert_array_equal(read_back(paths).background_rms, levels)
+    assert "BKGRMS" not in fits.getheader(paths["data"])
+    rewrite(paths["background_rms"], BUNIT="adu")
+    with pytest.raises(
+        ValueError, match=r"background_rms.fits: header keyword BUNIT must be 'electron / s', got 'adu'"
+    ):
+        read_back(paths)
+
+
 def changed(value, row=2, column=3):
     image = np.ones((6, 8))
     image[row, column] = value
@@ -144,8 +179,10 @@ def changed(value, row=2, column=3):
         ({"noise_map": np.ones((8, 6))}, r"noise_map has shape \(8, 6\), the data \(6, 8\)"),
         ({"exposure_time": np.ones((8, 6))}, r"exposure_time has shape \(8, 6\), the data \(6, 8\)"),
         ({"exposure_time": -1.0}, "exposure_time must be positive and finite.*got -1.0"),
-        ({"background_rms": 0.0}, "background_rms must be positive and finite.*got 0.0"),
-        ({"background_rms": np.ones((6, 8))}, "background_rms must be a number"),
+        ({"background_rms": 0.0}, "background_rms must be positive and finite, got 0.0"),
+        ({"background_rms": np.ones((8, 6))}, r"background_rms has shape \(8, 6\), the data \(6, 8\)"),
+        ({"background_rms": changed(np.nan)}, "background_rms must be positive and finite.*got nan at row 2, column 3"),
+        ({"background_rms": changed(-1.0)}, "background_rms must be positive and finite.*got -1.0 at row 2, column 3"),
         ({"mask": np.zeros((6, 8), bool)}, "the mask leaves no pixel"),
         ({"mask": np.ones((8, 6), bool)}, r"mask of shape \(8, 6\) does not fit an image of shape \(6, 8\)"),
         ({"pixel_scale": 0.0}, "pixel_scale must be a positive number of arcsec, got 0.0"),
@@ -163,7 +200,7 @@ def test_what_is_no_psf_is_refused():
 
 
 def test_masked_pixels_may_hold_anything():
-    image = dataset(data=changed(np.nan, 0, 0), noise_map=changed(0.0, 5, 7))
+    image = dataset(data=changed(np.nan, 0, 0), noise_map=changed(0.0, 5, 7), background_rms=changed(np.nan, 0, 7))
     assert np.isnan(image.data[0, 0])
     with pytest.raises(ValueError, match="got nan at row 0, column 0"):
         image.with_mask(np.ones((6, 8), bool))
@@ -220,6 +257,72 @@ def test_an_image_in_an_extension_is_found(tmp_path):
     np.testing.assert_array_equal(read_image(path)[0], values)
     np.testing.assert_array_equal(read_image(path, "SCI")[0], values)
     np.testing.assert_array_equal(read_image(path, 2)[0], -values)
+
+
+ON_THE_SKY = {
+    "CTYPE1": "RA---TAN",
+    "CTYPE2": "DEC--TAN",
+    **{f"{name}{axis}": value for axis in (1, 2) for name, value in (("CRPIX", 3.0), ("CRVAL", 9.0), ("CDELT", 1e-5))},
+}
+
+
+@pytest.mark.parametrize(
+    ("keywords", "reason"),
+    [
+        ({"CTYPE1": "RA---XYZ", "CTYPE2": "DEC--XYZ"}, "Unrecognized projection code (XYZ in CTYPE1)"),
+        ({"CTYPE2": "LINEAR"}, "Unmatched celestial axes"),
+        ({"CUNIT1": "apples"}, "In CUNIT1"),
+        ({"CDELT1": 0.0}, "matrix is singular"),
+        ({"A_ORDER": 2, "A_0_2": 1e-5}, "A_ORDER provided without corresponding B_ORDER"),
+        ({"A_ORDER": "two", "B_ORDER": 2}, "not supported between instances of 'str' and 'int'"),
+        ({"CPDIS1": "LOOKUP"}, "HDUList is required"),
+        ({"CPDIS1": 3.0}, "has no attribute 'lower'"),
+    ],
+)
+def test_coordinates_on_the_sky_that_cannot_be_read_are_an_error_of_their_own(tmp_path, keywords, reason):
+    path = tmp_path / "sky.fits"
+    unit = fits.PrimaryHDU(np.ones((6, 8)))
+    unit.header.update(ON_THE_SKY)
+    unit.writeto(path)
+    assert read_sky(path)["CTYPE1"] == "RA---TAN"
+    unit.header.update(keywords)
+    unit.writeto(path, overwrite=True)
+    with pytest.raises(SkyError, match=r"sky.fits: the coordinates on the sky cannot be read") as caught:
+        read_sky(path)
+    assert reason in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_what_fails_for_another_reason_than_the_header_is_no_error_of_the_sky(tmp_path, monkeypatch):
+    path = tmp_path / "sky.fits"
+    fits.PrimaryHDU(np.ones((6, 8))).writeto(path)
+
+    def breaks(*arguments, **keywords):
+        raise RuntimeError("something else")
+
+    monkeypatch.setattr("astropy.wcs.WCS", breaks)
+    with pytest.raises(RuntimeError, match="something else"):
+        read_sky(path)
+
+
+def test_edges_are_those_of_the_header(tmp_path):
+    path = tmp_path / "source.fits"
+    write_image(path, np.ones((4, 6)), {}, 0.05, False, center=(0.2, -0.1))
+    image, header = read_image(path)
+    np.testing.assert_allclose(read_extent(header, image.shape, path), (0.05, 0.35, -0.2, 0.0), atol=1e-12)
+    for change, found in (
+        ({"CUNIT1": "deg"}, "CUNIT1 'deg'"),
+        ({"CTYPE2": "DEC--TAN"}, "CTYPE2 'DEC--TAN'"),
+        ({"CDELT1": -0.05}, "CDELT1 -0.05"),
+        ({"CRVAL2": "up"}, "CRVAL2 'up'"),
+        ({"CD1_2": 0.01}, "CD1_2 0.01"),
+        ({"PC1_1": -1.0}, "PC1_1 -1.0"),
+        ({"CRPIX1": None}, "CRPIX1 None"),
+    ):
+        with pytest.raises(ValueError, match=r"source.fits: expected linear coordinates in arcsec") as caught:
+            read_extent({**header, **change}, image.shape, path)
+        assert found in str(caught.value)
+        assert "give extent instead" in str(caught.value)
 
 
 @settings(deadline=None, max_examples=60)

@@ -71,6 +71,8 @@ def fit(
         folder.check(digest, seed)  # before anything is built
         with working("reading the data"):
             setup = configuration.build()
+        for remark in setup.remarks:
+            say_note(remark)
         task, sampling = setup.task, setup.sampling
         if quick:
             sampling = Sampling(2, 15, 20, 10)
@@ -114,7 +116,7 @@ class Results:
         import numpy as np
 
         from lensax.fit.images import fit_images
-        from lensax.fit.result import write_draws, write_images, write_report, write_table
+        from lensax.fit.result import report_numbers, write_draws, write_images, write_report, write_table
         from lensax.fit.summary import summary_table
 
         last, samples = found.stages[-1], found.samples
@@ -135,40 +137,10 @@ class Results:
             write_images(images, self.folder, self.setup.sky)
             if samples is not None:
                 write_draws(samples.theta, samples.log_density, self.folder)
-            write_report(self.numbers(found, images), self.folder)
+            write_report(report_numbers(found, self.task.dataset, images), self.folder)
         with working("drawing"):
             draw(found, images, gaussian, self.folder, self.name)
         return rows, images
-
-    def numbers(self, found: "Found", images: "FitImages") -> dict[str, Any]:
-        """The numbers that are not parameters."""
-        import numpy as np
-
-        from lensax.inversion import CorrelatedNoise
-
-        last, samples = found.stages[-1], found.samples
-        posterior, maximum = last.posterior, last.maximum
-        used, noise = np.asarray(posterior.dataset.mask), posterior.noise
-        fitted, given = (np.asarray(dataset.noise_map)[used] for dataset in (posterior.dataset, self.task.dataset))
-        correlation = float(noise.correlation[2, 3]) if isinstance(noise, CorrelatedNoise) else 0.0
-        return {
-            "log_evidence": maximum.log_evidence,
-            "log_density": maximum.log_density,
-            "log_model_evidence": found.laplace.log_evidence,
-            "chi_squared": images.chi_squared,
-            "pixels": images.n_pixels,
-            "effective_source_parameters": images.n_effective,
-            "noise_over_given": float(np.median(fitted / given)),
-            "correlation_of_neighbours": correlation,
-            "converged": bool(maximum.converged),
-            "directions_held_by_prior": found.laplace.raised,
-            "divergences": None if samples is None else int(samples.divergences),
-            "seconds": found.seconds,
-            "stages": {
-                one.name: {"log_evidence": one.maximum.log_evidence, "log_density": one.maximum.log_density}
-                for one in found.stages
-            },
-        }
 
 
 def report(found: "Found", rows: "Table", images: "FitImages", quick: bool) -> int:

@@ -3,7 +3,7 @@
 import dataclasses
 from typing import Any
 
-from lensax.cli.console import bytes_text, say, table, working
+from lensax.cli.console import bytes_text, say, say_note, table, working
 
 __all__ = ["info_of_fit"]
 
@@ -17,6 +17,8 @@ def info_of_fit(configuration: Any, memory: bool) -> None:
     try:
         with working("reading the data"):
             setup = configuration.build()
+        for remark in setup.remarks:
+            say_note(remark)
         table(("what is fitted", ""), [*_data(configuration, setup), *_source(configuration, setup)])
         table(("stage", "what"), _stages(setup))
         rows = _work(setup)

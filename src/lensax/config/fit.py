@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from lensax.config.base import BaseConfiguration, read_text
 from lensax.config.configuration import Configuration
@@ -11,11 +11,12 @@ from lensax.config.document import Document, KeyPath
 from lensax.config.files import FilePath
 from lensax.config.fit_data import Data, MaskSection, SimulatedImage
 from lensax.config.fit_parts import LinearLight, Source
-from lensax.config.instrument import several
+from lensax.config.instrument import MapFile, several
 from lensax.config.schema import MassProfile
 from lensax.config.section import Section, choice, either, section_of
 from lensax.config.values import OwnParameters
 from lensax.fit import Plan
+from lensax.inversion import CorrelatedNoise
 from lensax.parameters import Free
 from lensax.parameters.near import unknown
 
@@ -38,11 +39,35 @@ class AsGiven(Section):
     scale: float = Field(default=1.0, gt=0)
 
 
-class Mixed(Section):
-    """`Correlated: {mixing: 0.15, scale: 1.0}`: neighbouring pixels are mixed, as drizzling does."""
+class Correlated(Section):
+    """`Correlated: {mixing: 0.15, scale: 1.0}`: neighbours are mixed, as drizzling does; or `{correlation: ...}`."""
 
-    mixing: float = Field(ge=0, lt=0.5)
+    mixing: float | None = Field(default=None, ge=0, lt=0.5)
+    correlation: either(list[list[float]], MapFile, (str, dict)) | None = None  # type: ignore[valid-type]
     scale: float = Field(default=1.0, gt=0)
+
+    @model_validator(mode="after")
+    def _one_of_two(self) -> "Correlated":
+        if (self.mixing is None) == (self.correlation is None):
+            found = "neither" if self.mixing is None else "both"
+            raise ValueError(f"expected either mixing or correlation, found {found}")
+        return self
+
+    def make(self, folder: Path) -> CorrelatedNoise:
+        """The noise.
+
+        Raises:
+            ValueError: what `CorrelatedNoise` refuses, a file that is no image, or rows of different lengths.
+        """
+        given: Any = self.correlation
+        if self.mixing is not None:
+            return CorrelatedNoise.from_mixing(self.mixing)
+        if isinstance(given, MapFile):
+            return CorrelatedNoise(given.read(folder))
+        if len({len(row) for row in given}) > 1:
+            lengths = ", ".join(str(len(row)) for row in given)
+            raise ValueError(f"correlation must have rows of one length, found {lengths} entries")
+        return CorrelatedNoise(given)
 
 
 class Estimated(Section):
@@ -68,7 +93,7 @@ def _listed(masks: Any) -> list[Any]:
 
 
 NoiseSection = choice(
-    "noise", {"Independent": AsGiven, "BlankSky": BlankSky, "Correlated": Mixed, "Estimated": Estimated}
+    "noise", {"Independent": AsGiven, "BlankSky": BlankSky, "Correlated": Correlated, "Estimated": Estimated}
 )
 
 

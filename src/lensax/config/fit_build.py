@@ -33,12 +33,14 @@ class FitSetup(NamedTuple):
         sampling: how the posterior is sampled.
         truth: the parameters of a simulated image, by name.
         sky: header keywords that place the image on the sky, as far as its file has them.
+        remarks: what a person should know about the files, in sentences.
     """
 
     task: Task
     sampling: Sampling
     truth: Mapping[str, float]
     sky: Mapping[str, Any]
+    remarks: tuple[str, ...] = ()
 
 
 def build_fit(configuration: "FitConfiguration") -> FitSetup:
@@ -61,11 +63,12 @@ def build_fit(configuration: "FitConfiguration") -> FitSetup:
     mass = ingredients(configuration, ("lens", "mass"), settings.lens.mass)
     place: KeyPath = ("source", source.name)
     rays = source.section.over_sample
-    if waiting(ingredient(configuration, place, source.section, Context(dataset.pixel_scale / rays))):
+    context = Context(dataset.pixel_scale / rays, configuration.folder)
+    if waiting(ingredient(configuration, place, source.section, context)):
         # Of a first pass with fewer rays the noise and the place of the light are taken alone: a point that is half as
         # wide as its rays are apart has 1 % too much or too little light there.
         rays = min(rays, 2 * settings.stages.first_over_sample)
-    context = Context(dataset.pixel_scale / rays)
+        context = Context(dataset.pixel_scale / rays, configuration.folder)
     light = ingredients(configuration, ("lens", "light"), settings.lens.light, context)
     made = ingredient(configuration, place, source.section, context)
     try_ingredients(configuration, mass | light | dict(_parts(place, stand_in(made), source.section)), everywhere=False)
@@ -79,7 +82,7 @@ def build_fit(configuration: "FitConfiguration") -> FitSetup:
     _check_support(configuration, model, dataset, plan)
     limits = settings.minimum_magnification, plan, dict(settings.start), settings.maximum.starts
     task = Task(model, dataset, noise, positions, *limits)
-    return FitSetup(task, Sampling(**settings.sampling.model_dump()), image.truth, image.sky)
+    return FitSetup(task, Sampling(**settings.sampling.model_dump()), image.truth, image.sky, image.remarks)
 
 
 def _dataset(configuration: "FitConfiguration") -> tuple[Image, Imaging]:
@@ -117,7 +120,8 @@ def _noise(choice: Any, dataset: Imaging, configuration: "FitConfiguration") -> 
         return dataset, None
     noise = None
     if choice.name == "Correlated":
-        noise = CorrelatedNoise.from_mixing(section.mixing)
+        with configuration.blame(("noise", choice.name, "mixing" if section.correlation is None else "correlation")):
+            noise = section.make(configuration.folder)
     elif choice.name == "BlankSky":
         image = Image(dataset.data, dataset.noise_map, lambda mask: dataset)
         place, several = ("noise", "BlankSky", "mask"), isinstance(section.mask, list)
@@ -130,11 +134,7 @@ def _noise(choice: Any, dataset: Imaging, configuration: "FitConfiguration") -> 
             if sky is None:
                 raise ValueError("expected at least one mask, found none")
             noise = CorrelatedNoise.estimate(dataset.data / dataset.noise_map, sky.pixels(dataset.grid))
-    if section.scale == 1:
-        return dataset, noise
-    known = dataset.exposure_time, dataset.background_rms
-    noise_map = dataset.noise_map * section.scale
-    return Imaging(dataset.data, noise_map, dataset.psf, dataset.pixel_scale, dataset.mask, *known), noise
+    return dataset if section.scale == 1 else dataset.with_noise_map(dataset.noise_map * section.scale), noise
 
 
 def _parts(path: KeyPath, made: Ingredient, section: Any) -> Iterator[tuple[KeyPath, Ingredient]]:

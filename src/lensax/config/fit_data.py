@@ -1,7 +1,7 @@
 """The sections `data` and `mask` of a fit: the image, from files or simulated, and the pixels that are used."""
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache, reduce
 from operator import and_
 from pathlib import Path
@@ -14,9 +14,9 @@ from lensax.config.configuration import Configuration, load
 from lensax.config.document import KeyPath
 from lensax.config.files import FilePath
 from lensax.config.instrument import MapFile, NumberOrMap, PointSpread, several
-from lensax.config.section import Section, choice
+from lensax.config.section import Section, choice, either
 from lensax.instrument import Imaging, Mask
-from lensax.instrument.fits import read_sky
+from lensax.instrument.fits import SkyError, read_brightness, read_sky
 
 __all__ = ["Data", "Image", "MaskSection", "SimulatedImage", "mask_of"]
 
@@ -31,6 +31,7 @@ class Image:
         make: the dataset, given its mask.
         truth: parameters of the model that made a simulated image, by name.
         sky: header keywords that place the image on the sky.
+        remarks: what a person should know about the files, in sentences.
     """
 
     def __init__(
@@ -40,8 +41,18 @@ class Image:
         make: Callable[[Mask | None], Imaging],
         truth: dict[str, float] | None = None,
         sky: dict[str, Any] | None = None,
+        remarks: Sequence[str] = (),
     ):
-        self.values, self.noise_map, self.make, self.truth, self.sky = values, noise_map, make, truth or {}, sky or {}
+        self.values, self.noise_map, self.make = values, noise_map, make
+        self.truth, self.sky, self.remarks = truth or {}, sky or {}, tuple(remarks)
+
+
+class BrightnessFile(MapFile):
+    """`background_rms.fits`, or `{path: background_rms.fits, hdu: 1}`: a map in electrons / s."""
+
+    def read(self, folder: Path) -> Any:
+        """The image."""
+        return read_brightness(self.path.inside(folder), self.hdu)
 
 
 class FilesOfImage(Section):
@@ -52,7 +63,7 @@ class FilesOfImage(Section):
     psf: PointSpread | None = None  # type: ignore[valid-type]
     pixel_scale: float | None = Field(default=None, gt=0)
     exposure_time: NumberOrMap | None = None  # type: ignore[valid-type]
-    background_rms: float | None = Field(default=None, gt=0)
+    background_rms: either(float, BrightnessFile, (str, dict)) | None = None  # type: ignore[valid-type]
 
     def read(self, folder: Path, blame: Blame) -> Image:
         """The image.
@@ -64,13 +75,15 @@ class FilesOfImage(Section):
         for name in ("image", "noise_map"):
             with blame((name,)):
                 found[name] = getattr(self, name).read(folder)
-        point_spread, time = None, None
+        point_spread = None
         if self.psf is not None:
             with blame(("psf", self.psf.name)):
                 point_spread = self.psf.section.read(folder)
-        with blame(("exposure_time",)):
-            given = self.exposure_time
-            time = given.read(folder) if isinstance(given, MapFile) else given
+        known = {}
+        for name in ("exposure_time", "background_rms"):
+            given = getattr(self, name)
+            with blame((name,)):
+                known[name] = given.read(folder) if isinstance(given, MapFile) else given
 
         def make(mask: Mask | None) -> Imaging:
             path = self.image.path.inside(folder)
@@ -81,9 +94,8 @@ class FilesOfImage(Section):
                         self.noise_map.path.inside(folder),
                         point_spread,
                         self.pixel_scale,
-                        time,
-                        mask,
-                        background_rms=self.background_rms,
+                        mask=mask,
+                        **known,
                         hdu=self.image.hdu,
                         noise_map_hdu=self.noise_map.hdu,
                     )
@@ -91,8 +103,12 @@ class FilesOfImage(Section):
                     # The place in the configuration is told by the message's first word.
                     raise ValueError(str(error).removeprefix(f"{path}: ")) from None
 
-        sky = read_sky(self.image.path.inside(folder), self.image.hdu)
-        return Image(found["image"], found["noise_map"], make, sky=sky)
+        sky, remarks = {}, []
+        try:
+            sky = read_sky(self.image.path.inside(folder), self.image.hdu)
+        except SkyError as error:
+            remarks.append(f"the images of the fit will have no coordinates on the sky: {error}")
+        return Image(found["image"], found["noise_map"], make, sky=sky, remarks=remarks)
 
 
 @contextlib.contextmanager

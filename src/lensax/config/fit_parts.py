@@ -1,15 +1,17 @@
 """Parts of a model that is fitted: linear light, meshes, priors of a source, and sources."""
 
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from pydantic import Field, model_validator
 
 from lensax import inversion, light
-from lensax.config.instrument import several
+from lensax.config.instrument import MapFile, several
 from lensax.config.section import Linked, Section, choice, either, section_of
 from lensax.config.values import Value
 from lensax.fit import BrightnessMesh, SourceBox
+from lensax.instrument.fits import read_extent, read_image
 
 __all__ = ["Context", "LinearLight", "Source"]
 
@@ -19,9 +21,11 @@ class Context(NamedTuple):
 
     Args:
         ray_distance: arcsec between rays.
+        folder: what names of files are relative to.
     """
 
     ray_distance: float
+    folder: Path
 
 
 class LinearProfile(Linked):
@@ -88,10 +92,49 @@ LinearLight = choice(
 )
 
 
+class SourceMap(MapFile):
+    """`source.fits`, or `{path: source.fits, hdu: 1, extent: [-0.5, 0.5, -0.4, 0.6]}`: an image of the source.
+
+    Without an `extent` the header has linear coordinates in arcsec, as the `source.fits` of a fit.
+    """
+
+    extent: several(float, 4) | None = None  # type: ignore[valid-type]
+
+    def read(self, folder: Path) -> inversion.BrightnessMap:
+        """The map."""
+        path = self.path.inside(folder)
+        image, header = read_image(path, self.hdu)
+        extent = read_extent(header, image.shape, path) if self.extent is None else self.extent
+        return inversion.BrightnessMap(image, extent)
+
+
+class ByImage(Linked):
+    """A mesh that follows the lensed source of a file, an image of the data's shape."""
+
+    brightness: MapFile | None = None
+
+    def link(self, context: Context, switches: dict[str, Any], parts: dict[str, Any]) -> None:
+        """The file is read."""
+        switches.pop("brightness", None)
+        if self.brightness is not None:
+            try:
+                parts["brightness"] = self.brightness.read(context.folder)
+            except ValueError as error:
+                raise ValueError(f"brightness: {error}") from None  # the key, by which its place is found
+
+
+class BySource(ByImage):
+    """A prior that follows the source of a file or, without one, of an earlier pass."""
+
+    brightness: SourceMap | None = None
+
+
 Mesh = choice(
     "mesh",
     {
-        "AdaptiveMesh": section_of(inversion.AdaptiveMesh, float, skip=("brightness",), shape=several(int, 2)),
+        "AdaptiveMesh": section_of(
+            inversion.AdaptiveMesh, float, skip=("brightness",), base=ByImage, shape=several(int, 2)
+        ),
         "BrightnessMesh": section_of(BrightnessMesh, float, shape=several(int, 2)),
         "SourceBox": section_of(SourceBox, float),
         "UniformMesh": section_of(inversion.UniformMesh, float, shape=several(int, 2), extent=several(float, 4) | None),
@@ -101,7 +144,7 @@ Mesh = choice(
 Amplitude = choice(
     "amplitude",
     {
-        "BrightnessAmplitude": section_of(inversion.BrightnessAmplitude, Value, skip=("brightness",)),
+        "BrightnessAmplitude": section_of(inversion.BrightnessAmplitude, Value, skip=("brightness",), base=BySource),
         "MoffatAmplitude": section_of(inversion.MoffatAmplitude, Value),
         "UniformAmplitude": section_of(inversion.UniformAmplitude, Value),
     },
@@ -110,7 +153,7 @@ Amplitude = choice(
 Regularization = choice(
     "regularization",
     {
-        "Adaptive": section_of(inversion.Adaptive, Value, skip=("brightness",)),
+        "Adaptive": section_of(inversion.Adaptive, Value, skip=("brightness",), base=BySource),
         **{
             kind.__name__: section_of(kind, Value)
             for kind in (inversion.Constant, inversion.Curvature, inversion.Zeroth)

@@ -68,7 +68,7 @@ def ingredient(configuration: "BaseConfiguration", path: KeyPath, section: Made,
 def _part(configuration: "BaseConfiguration", path: KeyPath, section: Made, context: Any) -> Any:
     """What a section makes: an object where no parameter has a say in it."""
     made = ingredient(configuration, path, section, context)
-    if made.arguments or made.parts:
+    if made.names:
         return made
     with configuration.blame(path):
         return made.make({})

@@ -13,7 +13,7 @@ from lensax._types import Scalar, real
 from lensax.instrument import Imaging
 from lensax.inversion import BrightnessMap, CorrelatedNoise, Noise, Reconstruction, UniformMesh, model_noise_map
 
-__all__ = ["SourceBox", "brightness_of", "noise_of"]
+__all__ = ["SourceBox", "brightness_extent", "brightness_of", "noise_of"]
 
 _WIDE = 120  # pixels per side of the picture in which the source is looked for
 _SMOOTH = 0.05  # arcsec by which that picture is smoothed
@@ -82,6 +82,17 @@ class SourceBox(eqx.Module):
         )
 
 
+def brightness_extent(mesh: Any, found: Reconstruction) -> tuple[Any, ...]:
+    """Where a source on a mesh may have light, (left, right, bottom, top) in arcsec: the extent of `brightness_of`.
+
+    Args:
+        mesh: of the next fit. One that stands still has its own edges; others cover the rays, as the earlier one did.
+        found: the earlier fit.
+    """
+    fixed = mesh.extent if isinstance(mesh, UniformMesh) else None
+    return tuple(found.extent if fixed is None else fixed)
+
+
 def brightness_of(found: Reconstruction, extent: Sequence[Any], smooth: float) -> BrightnessMap:
     """The source of an earlier fit, smoothed, as the map that scales the prior of the next one.
 
@@ -139,13 +150,4 @@ def noise_of(dataset: Imaging, found: Reconstruction, correlated: bool = True) -
     scale = float(np.sqrt(np.sum(residual**2) / freedom))
     scaled = jnp.where(dataset.mask, scale * sigma, dataset.noise_map)
     noise = CorrelatedNoise.estimate(residual, dataset.mask) if correlated else None
-    image: Any = Imaging(
-        dataset.data,
-        scaled,
-        dataset.psf,
-        dataset.pixel_scale,
-        dataset.mask,
-        dataset.exposure_time,
-        dataset.background_rms,
-    )
-    return image, noise
+    return dataset.with_noise_map(scaled), noise

@@ -9,11 +9,13 @@ from typing import Any
 import numpy as np
 
 from lensax.fit.images import FitImages
-from lensax.instrument.fits import write_image
+from lensax.fit.run import Found
+from lensax.instrument import Imaging
+from lensax.instrument.fits import UNIT, write_image
+from lensax.inversion import CorrelatedNoise
 
-__all__ = ["write_draws", "write_images", "write_report", "write_table"]
+__all__ = ["report_numbers", "write_draws", "write_images", "write_report", "write_table"]
 
-BRIGHTNESS = "electron / s"
 SOURCE_BRIGHTNESS = "electron / (s arcsec2)"
 
 
@@ -69,13 +71,13 @@ def write_images(images: FitImages, folder: Path, sky: Mapping[str, Any] | None 
     left, right, bottom, top = images.source_extent
     center = (0.5 * (left + right), 0.5 * (bottom + top))
     files: dict[str, tuple[np.ndarray, str, str]] = {
-        "data": (images.data, BRIGHTNESS, "the image that was fitted"),
-        "noise_map": (images.noise_map, BRIGHTNESS, "standard deviation of the noise as it was fitted"),
+        "data": (images.data, UNIT, "the image that was fitted"),
+        "noise_map": (images.noise_map, UNIT, "standard deviation of the noise as it was fitted"),
         "mask": (images.mask, "", "1: used, 0: left out"),
-        "model": (images.model, BRIGHTNESS, "lensed source and lens light"),
-        "lens_light": (images.lens_light, BRIGHTNESS, "light of the lens"),
-        "source_light": (images.source_light, BRIGHTNESS, "lensed source"),
-        "residual": (images.residual, BRIGHTNESS, "data minus model"),
+        "model": (images.model, UNIT, "lensed source and lens light"),
+        "lens_light": (images.lens_light, UNIT, "light of the lens"),
+        "source_light": (images.source_light, UNIT, "lensed source"),
+        "residual": (images.residual, UNIT, "data minus model"),
         "normalized_residual": (images.normalized_residual, "", "white residual, of unit variance"),
         "source": (images.source, SOURCE_BRIGHTNESS, "source in the source plane"),
         "source_deviation": (images.source_deviation, SOURCE_BRIGHTNESS, "posterior deviation of the source"),
@@ -96,8 +98,43 @@ def write_images(images: FitImages, folder: Path, sky: Mapping[str, Any] | None 
     return paths
 
 
+def report_numbers(found: Found, given: Imaging, images: FitImages) -> dict[str, Any]:
+    """The numbers of a fit that are not parameters, as `fit.json` has them.
+
+    Densities and evidences are natural logarithms, times are in seconds, `noise_over_given` is the median over the
+    pixels that are used, `correlation_of_neighbours` the mean along either axis.
+
+    Args:
+        found: the fit.
+        given: the dataset with which it began.
+        images: of the fit.
+    """
+    last, samples = found.stages[-1], found.samples
+    posterior, maximum = last.posterior, last.maximum
+    used, noise = np.asarray(posterior.dataset.mask), posterior.noise
+    fitted, before = (np.asarray(dataset.noise_map)[used] for dataset in (posterior.dataset, given))
+    return {
+        "log_evidence": maximum.log_evidence,
+        "log_density": maximum.log_density,
+        "log_model_evidence": found.laplace.log_evidence,
+        "chi_squared": images.chi_squared,
+        "pixels": images.n_pixels,
+        "effective_source_parameters": images.n_effective,
+        "noise_over_given": float(np.median(fitted / before)),
+        "correlation_of_neighbours": noise.of_neighbours if isinstance(noise, CorrelatedNoise) else 0.0,
+        "converged": bool(maximum.converged),
+        "directions_held_by_prior": found.laplace.raised,
+        "divergences": None if samples is None else int(samples.divergences),
+        "seconds": found.seconds,
+        "stages": {
+            one.name: {"log_evidence": one.maximum.log_evidence, "log_density": one.maximum.log_density}
+            for one in found.stages
+        },
+    }
+
+
 def write_report(about: Mapping[str, Any], folder: Path) -> Path:
-    """Write the numbers of a fit that are not parameters, such as its evidence, as `fit.json`."""
+    """Write the numbers of a fit that are not parameters (`report_numbers`) as `fit.json`."""
     path = folder / "fit.json"
     _whole(path, lambda draft: draft.write_text(json.dumps(about, indent=1) + "\n"))
     return path

@@ -16,7 +16,7 @@ from lensax.fit.model import FitModel
 from lensax.fit.plan import Plan
 from lensax.fit.positions import Positions
 from lensax.fit.posterior import Posterior
-from lensax.fit.preparation import SourceBox, brightness_of, noise_of
+from lensax.fit.preparation import SourceBox, brightness_extent, brightness_of, noise_of
 from lensax.fit.waiting import BrightnessMesh, awaits_brightness, is_open, laid, waiting, with_brightness
 from lensax.instrument import Imaging
 from lensax.inversion import (
@@ -26,7 +26,6 @@ from lensax.inversion import (
     Noise,
     Pixelization,
     Reconstruction,
-    UniformMesh,
 )
 from lensax.parameters import Free, Parameters
 from lensax.recipe import Ingredient
@@ -174,7 +173,7 @@ def fit_in_stages(
         if number == 0 or (number == 1 and plan.draft) or isinstance(open_mesh, BrightnessMesh):
             mesh = laid(open_mesh, stage.found)
         filled = _filled(part, mesh, stage.found, plan.smooth * float(dataset.pixel_scale))
-        again = set(filled.prior.names) - set(_of_size(filled))  # a new map has its own size
+        again = set(filled.prior.names) - set(_of_size(part))  # a new map has its own size
         known = {name: value for name, value in stage.maximum.theta.items() if name in again}
         before, last = stage, number == plan.passes - 1
         stage = run(f"pass {number + 2}", filled, [_start(filled, known)], last=last)
@@ -240,9 +239,11 @@ def _scaled(model: FitModel) -> Ingredient | None:
 
 
 def _of_size(model: FitModel) -> tuple[str, ...]:
-    """The parameter by which the brightness of an earlier fit is enlarged, if there is one."""
+    """The parameter by which the brightness that is still to be known is enlarged, if there is one."""
     amplitude = _scaled(model)
-    return tuple(name for argument, name in amplitude.arguments if argument == "size") if amplitude is not None else ()
+    if amplitude is None or "brightness" in amplitude.parts:
+        return ()
+    return tuple(name for argument, name in amplitude.arguments if argument == "size")
 
 
 def _first_model(model: FitModel, plan: Plan) -> FitModel:
@@ -277,7 +278,6 @@ def _filled(model: FitModel, mesh: Any, found: Reconstruction, smooth: float) ->
     source = model.source.with_parts(mesh=mesh)
     regularization = source.parts["regularization"]
     if awaits_brightness(regularization):
-        fixed = mesh.extent if isinstance(mesh, UniformMesh) else None
-        bright = brightness_of(found, found.extent if fixed is None else fixed, smooth)
+        bright = brightness_of(found, brightness_extent(mesh, found), smooth)
         source = source.with_parts(regularization=with_brightness(regularization, bright))
     return dataclasses.replace(model, source=source)

@@ -7,7 +7,34 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["read_image", "read_number", "read_sky", "write_image"]
+__all__ = [
+    "UNIT",
+    "SkyError",
+    "check_unit",
+    "read_brightness",
+    "read_extent",
+    "read_image",
+    "read_number",
+    "read_sky",
+    "write_image",
+]
+
+UNIT = "electron / s"
+"""Of images and their noise, as headers have it."""
+
+_UNITS_READ = ("electron/s", "electrons/s", "e-/s", "e/s", "electron s-1", "electrons s-1", "electron.s-1")
+
+_LINEAR = ("CTYPE", "CUNIT", "CRPIX", "CRVAL", "CDELT")  # keywords of an axis
+# Keywords that turn, mirror or shear axes, and what they are where they do not.
+_TURNED: dict[str, int | None] = {
+    **dict.fromkeys(("PC1_1", "PC2_2"), 1),
+    **dict.fromkeys(("PC1_2", "PC2_1", "CROTA1", "CROTA2"), 0),
+    **dict.fromkeys(("CD1_1", "CD1_2", "CD2_1", "CD2_2")),
+}
+
+
+class SkyError(ValueError):
+    """The header keywords that should place an image on the sky cannot be read."""
 
 
 def read_image(path: str | Path, hdu: int | str | None = None) -> tuple[np.ndarray, dict[str, Any]]:
@@ -52,6 +79,31 @@ def read_image(path: str | Path, hdu: int | str | None = None) -> tuple[np.ndarr
     return values, header
 
 
+def read_brightness(path: str | Path, hdu: int | str | None = None) -> np.ndarray:
+    """An image in electrons / s; the unit is checked where the header has `BUNIT` (arguments: `read_image`).
+
+    Raises:
+        FileNotFoundError, ValueError: what `read_image` and `check_unit` refuse.
+    """
+    values, header = read_image(path, hdu)
+    check_unit(header, path)
+    return values
+
+
+def check_unit(header: Mapping[str, Any], path: str | Path) -> None:
+    """Refuse an image in another unit than electrons / s.
+
+    Raises:
+        ValueError: the header's `BUNIT` is another unit.
+    """
+    unit = header.get("BUNIT")
+    if unit is None or not str(unit).strip():
+        return
+    plain = str(unit).strip().lower().replace(" /", "/").replace("/ ", "/")
+    if plain not in _UNITS_READ:
+        raise ValueError(f"{path}: header keyword BUNIT must be {UNIT!r}, got {str(unit).strip()!r}")
+
+
 def read_number(header: Mapping[str, Any], keyword: str, path: str | Path) -> float | None:
     """The positive number that a header gives for a keyword, or None.
 
@@ -66,11 +118,43 @@ def read_number(header: Mapping[str, Any], keyword: str, path: str | Path) -> fl
     return float(value)
 
 
+def read_extent(header: Mapping[str, Any], shape: tuple[int, int], path: str | Path) -> tuple[float, ...]:
+    """The outer edges (left, right, bottom, top) of an image in arcsec, by the linear coordinates of its header.
+
+    Args:
+        header: has `CTYPE`, `CUNIT`, `CRPIX`, `CRVAL` and `CDELT` of both axes as `write_image` writes them.
+        shape: (n_y, n_x).
+        path: of the file, for messages.
+
+    Raises:
+        ValueError: a header without such coordinates, on the sky, or with axes that are turned or mirrored.
+    """
+    edges: list[float] = []
+    turned = {name: header[name] for name, plain in _TURNED.items() if header.get(name, plain) != plain}
+    for axis, count in ((1, shape[1]), (2, shape[0])):
+        found = {f"{name}{axis}": header.get(f"{name}{axis}") for name in _LINEAR}
+        kind, unit, *places = found.values()
+        pixel, value, step = (v if isinstance(v, (int, float)) else np.nan for v in places)
+        numbers = np.all(np.isfinite([pixel, value, step]))
+        if turned or unit != "arcsec" or "-" in str(kind) or not numbers or not step > 0:
+            shown = ", ".join(f"{name} {entry!r}" for name, entry in {**found, **turned}.items())
+            raise ValueError(
+                f"{path}: expected linear coordinates in arcsec in the header, x to the right and y up, got {shown}; "
+                "give extent instead"
+            )
+        first = value + (0.5 - pixel) * step  # FITS counts pixels from 1
+        edges += [first, first + count * step]
+    return tuple(edges)
+
+
 def read_sky(path: str | Path, hdu: int | str | None = None) -> dict[str, Any]:
     """The header keywords that place an image on the sky, its distortion included; none where there are none.
 
     Args:
         path, hdu: as of `read_image`, which also says what is refused.
+
+    Raises:
+        SkyError: there are such keywords, but no coordinates follow from them.
     """
     from astropy.io import fits
     from astropy.wcs import WCS
@@ -80,9 +164,12 @@ def read_sky(path: str | Path, hdu: int | str | None = None) -> dict[str, Any]:
     with warnings.catch_warnings(action="ignore"):
         try:
             places = WCS(fits.Header(cards), naxis=2)
-        except Exception:  # whatever is wrong with coordinates that nobody has asked for
-            return {}
-        return dict(places.to_header(relax=True)) if places.has_celestial else {}
+            return dict(places.to_header(relax=True)) if places.has_celestial else {}
+        # WcsError is a ValueError; the others are what comes of a keyword with a value of another type.
+        except (ValueError, TypeError, AttributeError, LookupError, MemoryError, fits.VerifyError) as error:
+            reasons = [line for line in str(error).splitlines() if line.strip() and not line.startswith("ERROR ")]
+            reason = reasons[-1].rstrip(" .") if reasons else type(error).__name__
+            raise SkyError(f"{path}: the coordinates on the sky cannot be read ({reason})") from None
 
 
 def write_image(

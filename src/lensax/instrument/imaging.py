@@ -1,5 +1,6 @@
 """An observed image with what is known about it: the dataset of an inversion, read from and written to FITS."""
 
+import dataclasses
 from pathlib import Path
 from typing import Any, final
 
@@ -7,16 +8,15 @@ import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 
-from lensax._types import Array, Bool, Float, Scalar, as_real, concrete
-from lensax.instrument.fits import read_image, read_number, write_image
+from lensax._types import Array, Bool, Float, as_real, concrete
+from lensax.instrument.fits import UNIT, check_unit, read_brightness, read_image, read_number, write_image
 from lensax.instrument.grid import Grid
 from lensax.instrument.kernel import PSF, Kernel, from_fits
 from lensax.instrument.mask import Mask
 
 __all__ = ["Imaging"]
 
-_UNIT = "electron / s"
-_UNITS_READ = ("electron/s", "electrons/s", "e-/s", "e/s", "electron s-1", "electrons s-1", "electron.s-1")
+_NUMBERS_OR_MAPS = ("exposure_time", "background_rms")
 
 
 @final
@@ -30,7 +30,7 @@ class Imaging(eqx.Module):
         pixel_scale: arcsec.
         mask: pixels that are used: a `Mask`, an array of True and False, or None for all.
         exposure_time: s, a number or a map; None if unknown.
-        background_rms: standard deviation of the background, electrons / s / pixel; None if unknown.
+        background_rms: standard deviation of the background, electrons / s / pixel, a number or a map; None if unknown.
 
     Raises:
         ValueError: a value that is not finite or a noise that is not positive in a pixel that is used, another shape
@@ -43,7 +43,7 @@ class Imaging(eqx.Module):
     psf: Kernel | None
     mask: Bool[Array, "n_y n_x"]
     exposure_time: Float[Array, "*maps"] | None
-    background_rms: Scalar | None
+    background_rms: Float[Array, "*maps"] | None
     pixel_scale: float = eqx.field(static=True)
 
     def __init__(
@@ -75,10 +75,10 @@ class Imaging(eqx.Module):
         shape = self.data.shape
         if self.noise_map.shape != shape:
             raise ValueError(f"Imaging: noise_map has shape {self.noise_map.shape}, the data {shape}")
-        if self.exposure_time is not None and self.exposure_time.shape not in ((), shape):
-            raise ValueError(f"Imaging: exposure_time has shape {self.exposure_time.shape}, the data {shape}")
-        if self.background_rms is not None and self.background_rms.shape != ():
-            raise ValueError(f"Imaging: background_rms must be a number, got shape {self.background_rms.shape}")
+        for name in _NUMBERS_OR_MAPS:
+            value = getattr(self, name)
+            if value is not None and value.shape not in ((), shape):
+                raise ValueError(f"Imaging: {name} has shape {value.shape}, the data {shape}")
         used = concrete(self.mask)
         if used is None:
             return
@@ -86,7 +86,7 @@ class Imaging(eqx.Module):
             raise ValueError("Imaging: the mask leaves no pixel of the image")
         _check_pixels("data", self.data, used, positive=False)
         _check_pixels("noise_map", self.noise_map, used, positive=True)
-        for name in ("exposure_time", "background_rms"):
+        for name in _NUMBERS_OR_MAPS:
             value = getattr(self, name)
             if value is not None:
                 _check_pixels(name, value, used, positive=True)
@@ -101,7 +101,7 @@ class Imaging(eqx.Module):
         exposure_time: str | Path | float | int | np.ndarray | None = None,
         mask: str | Path | Mask | None = None,
         psf_sampling: int = 1,
-        background_rms: float | int | None = None,
+        background_rms: str | Path | float | int | np.ndarray | None = None,
         hdu: int | str | None = None,
         noise_map_hdu: int | str | None = None,
     ) -> "Imaging":
@@ -114,7 +114,8 @@ class Imaging(eqx.Module):
             exposure_time: a file with a map, the map itself, or a number of seconds.
             mask: a file, whose pixels that are not zero are used, or a `Mask`.
             psf_sampling: samples of the PSF file per pixel and axis.
-            background_rms: electrons / s / pixel; None takes the data's header keyword `BKGRMS`, where it is there.
+            background_rms: electrons / s / pixel: a file with a map, the map itself, or a number; None takes the data's
+                header keyword `BKGRMS`, where it is there.
             hdu, noise_map_hdu: number or name of the extension of data and noise map; None takes the first image.
 
         Raises:
@@ -125,7 +126,7 @@ class Imaging(eqx.Module):
         values, header = read_image(data, hdu)
         noise, noise_header = read_image(noise_map, noise_map_hdu)
         for path, found in ((data, header), (noise_map, noise_header)):
-            _check_unit(found, path)
+            check_unit(found, path)
         stated = read_number(header, "PIXSCALE", data)
         if pixel_scale is None:
             pixel_scale = stated
@@ -137,6 +138,8 @@ class Imaging(eqx.Module):
             )
         if background_rms is None:
             background_rms = read_number(header, "BKGRMS", data)
+        elif isinstance(background_rms, (str, Path)):
+            background_rms = read_brightness(background_rms)
         if exposure_time is None:
             exposure_time = read_number(header, "EXPTIME", data)
         kernel = from_fits(psf, psf_sampling) if isinstance(psf, (str, Path)) else psf
@@ -148,10 +151,10 @@ class Imaging(eqx.Module):
             raise ValueError(f"{data}: {error}") from None
 
     def to_fits(self, folder: str | Path, overwrite: bool = False) -> dict[str, Path]:
-        """Write `data.fits`, `noise_map.fits`, `mask.fits` and, where known, `psf.fits` and `exposure_time.fits`.
+        """Write `data.fits`, `noise_map.fits`, `mask.fits` and, where known, `psf.fits` and maps of the other fields.
 
-        Headers have the unit, the pixel scale and linear coordinates in arcsec; a single exposure time and the
-        background's rms are keywords of the data.
+        Headers have the unit, the pixel scale and linear coordinates in arcsec; a single exposure time and a single
+        rms of the background are keywords of the data.
 
         Args:
             folder: made if it does not exist.
@@ -164,9 +167,9 @@ class Imaging(eqx.Module):
             FileExistsError: one of the files exists and `overwrite` is False; nothing is written then.
         """
         folder = Path(folder)
-        keywords: dict[str, tuple[Any, str]] = {"BUNIT": (_UNIT, "electrons per second and pixel")}
+        keywords: dict[str, tuple[Any, str]] = {"BUNIT": (UNIT, "electrons per second and pixel")}
         extra = dict(keywords)
-        if self.background_rms is not None:
+        if self.background_rms is not None and self.background_rms.ndim == 0:
             extra["BKGRMS"] = (float(self.background_rms), "background rms, electron / s")
         if self.exposure_time is not None and self.exposure_time.ndim == 0:
             extra["EXPTIME"] = (float(self.exposure_time), "s")
@@ -177,6 +180,8 @@ class Imaging(eqx.Module):
         }
         if self.exposure_time is not None and self.exposure_time.ndim == 2:
             files["exposure_time"] = (self.exposure_time, {"BUNIT": ("s", "")}, self.pixel_scale)
+        if self.background_rms is not None and self.background_rms.ndim == 2:
+            files["background_rms"] = (self.background_rms, keywords, self.pixel_scale)
         if self.psf is not None:
             scale = self.pixel_scale / self.psf.sampling
             sampling = {
@@ -203,9 +208,30 @@ class Imaging(eqx.Module):
             ValueError: a mask of another shape, or one that leaves no pixel or admits one without a finite value or a
                 positive noise.
         """
-        return Imaging(
-            self.data, self.noise_map, self.psf, self.pixel_scale, mask, self.exposure_time, self.background_rms
-        )
+        return dataclasses.replace(self, mask=mask)
+
+    def with_noise_map(self, noise_map: Any) -> "Imaging":
+        """The same dataset with another noise.
+
+        Args:
+            noise_map: standard deviation of each pixel's noise, electrons / s / pixel, (n_y, n_x).
+
+        Raises:
+            ValueError: a map of another shape, or one that is not positive and finite in the pixels that are used.
+        """
+        return dataclasses.replace(self, noise_map=noise_map)
+
+    def with_psf(self, psf: Any) -> "Imaging":
+        """The same dataset with another point spread function.
+
+        Args:
+            psf: a point spread function, or None.
+
+        Raises:
+            ValueError: samples that do not fit the pixels.
+            TypeError: what is no point spread function.
+        """
+        return dataclasses.replace(self, psf=psf)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -234,18 +260,10 @@ def _check_pixels(name: str, image: Any, used: np.ndarray, positive: bool) -> No
     if bad.any():
         row, column = np.argwhere(bad)[0]
         found = np.broadcast_to(values, used.shape)[row, column]
-        place = f" at row {row}, column {column}" if values.ndim else ""
         expected = "positive and finite" if positive else "finite"
+        if not values.ndim:
+            raise ValueError(f"Imaging: {name} must be {expected}, got {found}")
         raise ValueError(
-            f"Imaging: {name} must be {expected} in the pixels that are used, got {found}{place}; "
-            "a mask leaves such pixels out"
+            f"Imaging: {name} must be {expected} in the pixels that are used, got {found} at row {row}, "
+            f"column {column}; a mask leaves such pixels out"
         )
-
-
-def _check_unit(header: dict[str, Any], path: str | Path) -> None:
-    unit = header.get("BUNIT")
-    if unit is None or not str(unit).strip():
-        return
-    plain = str(unit).strip().lower().replace(" /", "/").replace("/ ", "/")
-    if plain not in _UNITS_READ:
-        raise ValueError(f"{path}: header keyword BUNIT must be {_UNIT!r}, got {str(unit).strip()!r}")

@@ -11,11 +11,18 @@ from typing import Any, final
 
 import equinox as eqx
 import jax.numpy as jnp
-import numpy as np
 
-from lensax._check import at_least_zero, check, check_center, check_ellipticity, check_extent, positive
+from lensax._check import (
+    at_least_zero,
+    check,
+    check_brightness,
+    check_center,
+    check_ellipticity,
+    check_extent,
+    positive,
+)
 from lensax._geometry import elliptical_radius_squared
-from lensax._types import Array, Float, Scalar, as_real, concrete, real
+from lensax._types import Array, Float, Scalar, as_real, real
 from lensax.inversion.bspline import consecutive, spline_weights
 
 __all__ = ["Amplitude", "BrightnessAmplitude", "BrightnessMap", "MoffatAmplitude", "UniformAmplitude"]
@@ -38,11 +45,7 @@ class BrightnessMap(eqx.Module):
 
     def __init__(self, image: Any, extent: Any) -> None:
         image = as_real(image)
-        values = concrete(image)
-        if image.ndim != 2 or (values is not None and not (np.all(np.isfinite(values)) and values.max() > 0)):
-            raise ValueError(
-                f"BrightnessMap: expected a finite image that is positive somewhere, got shape {image.shape}"
-            )
+        check_brightness("BrightnessMap", "image", image)
         check_extent("BrightnessMap", extent)
         self.extent = jnp.stack([as_real(edge) for edge in extent])
         clipped = jnp.maximum(image, 0.0)

@@ -13,8 +13,8 @@ import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 
-from lensax._check import check_extent, whole_number
-from lensax._types import Array, Float, as_real, concrete
+from lensax._check import check_brightness, check_extent, whole_number
+from lensax._types import Array, Float, as_real
 from lensax.inversion.bspline import DEGREES
 from lensax.inversion.taps import Taps
 from lensax.inversion.transform import KernelCDF, LinearTransform, Transform, soft_bounds
@@ -202,11 +202,8 @@ class AdaptiveMesh(Mesh):
             value = getattr(self, name)
             if not low < value < high:
                 raise ValueError(f"AdaptiveMesh: {name} must be between {low} and {high}, got {value!r}")
-        image = None if self.brightness is None else concrete(self.brightness)
-        if image is not None and (image.ndim != 2 or not np.all(np.isfinite(image)) or not image.max() > 0):
-            raise ValueError(
-                f"AdaptiveMesh: brightness must be a finite image that is positive somewhere, got shape {image.shape}"
-            )
+        if self.brightness is not None:
+            check_brightness("AdaptiveMesh", "brightness", self.brightness)
 
     def check_image(self, shape: tuple[int, int]) -> None:
         """Refuse an image of another shape than the brightness.

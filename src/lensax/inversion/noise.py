@@ -24,6 +24,10 @@ __all__ = ["CorrelatedNoise", "IndependentNoise", "Noise", "Whitener", "whiten",
 PREDECESSORS = np.array([(y, x) for y in (-2, -1, 0) for x in range(-2, 3) if y < 0 or x < 0])
 """Offsets (rows, columns) of the pixels that one is conditioned on."""
 
+_SIDE = 5  # of the correlation: two pixels either way
+_FREQUENCIES = 64  # along either axis at which a power spectrum is looked at
+_ROUNDING = 1e-5  # of a correlation in a file of single precision, summed up
+
 
 def whiten(
     images: Float[Array, "n rows columns"],
@@ -120,28 +124,27 @@ class CorrelatedNoise(Noise):
     """Stationary noise with correlations of up to two pixels.
 
     Args:
-        correlation: correlation of two pixels by their distance in rows and columns, (5, 5), point-symmetric, 1 in the
-            middle. It is a number of the program, not a parameter: it cannot be traced.
+        correlation: correlation of two pixels by their distance in rows and columns, (n, m) with odd sides of at most
+            5, point-symmetric, 1 in the middle, with a power spectrum that is nowhere negative. It is a number of the
+            program, not a parameter: it cannot be traced.
+
+    Attributes:
+        correlation: filled up with zeros to (5, 5).
 
     Raises:
-        ValueError: another shape, a matrix that is not symmetric or not 1 in the middle, or one that no noise has.
+        ValueError: another shape, a matrix that is not finite, not symmetric or not 1 in the middle, or one that no
+            noise has.
     """
 
     correlation: Float[Array, "5 5"]
 
     def __init__(self, correlation: Any) -> None:
-        self.correlation = as_real(correlation)
-        values = concrete(self.correlation)
+        given = as_real(correlation)
+        values = concrete(given)
         if values is None:
             raise ValueError("CorrelatedNoise: correlation must be known when compiling, got a traced array")
-        if values.shape != (5, 5) or not np.allclose(values, values[::-1, ::-1]) or not np.isclose(values[2, 2], 1):
-            raise ValueError(
-                "CorrelatedNoise: correlation must be a point-symmetric matrix (5, 5) with 1 in its middle, "
-                f"got {values.tolist()}"
-            )
-        together = np.concatenate([PREDECESSORS, [[0, 0]]])
-        if not np.linalg.eigvalsh(_correlations(values, together[:, None] - together[None])).min() > 1e-6:
-            raise ValueError("CorrelatedNoise: no noise has this correlation, its matrix is not positive definite")
+        _check_correlation(values)
+        self.correlation = jnp.pad(given, [((_SIDE - n) // 2,) * 2 for n in values.shape])
 
     @classmethod
     def from_mixing(cls, mixing: float) -> "CorrelatedNoise":
@@ -194,6 +197,12 @@ class CorrelatedNoise(Noise):
         """Pixels over which it is correlated."""
         return 2
 
+    @property
+    def of_neighbours(self) -> float:
+        """The correlation of neighbouring pixels, the mean along either axis."""
+        middle = _SIDE // 2
+        return 0.5 * float(self.correlation[middle, middle + 1] + self.correlation[middle + 1, middle])
+
     def whitener(self, noise_map: Array, mask: np.ndarray) -> Whitener:
         """The map that makes it white on the pixels of a mask."""
         inverse, normalization = _inverse(noise_map, mask)
@@ -209,6 +218,42 @@ class CorrelatedNoise(Noise):
             jnp.asarray(mask / np.sqrt(var), noise_map.dtype),
             jnp.asarray(b, noise_map.dtype),
             normalization + float(np.log(var[mask]).sum()),
+        )
+
+
+def _check_correlation(values: np.ndarray) -> None:
+    """Refuse a matrix that is not the correlation of a stationary noise.
+
+    A spectrum that is nowhere negative makes the matrix of any pixels positive definite: none follows from the others.
+    """
+    if values.ndim != 2 or any(n % 2 == 0 or n > _SIDE for n in values.shape):
+        raise ValueError(
+            f"CorrelatedNoise: correlation must be a matrix with odd sides of at most {_SIDE} pixels, "
+            f"got shape {values.shape}"
+        )
+    if not np.all(np.isfinite(values)):
+        row, column = np.argwhere(~np.isfinite(values))[0]
+        raise ValueError(
+            f"CorrelatedNoise: correlation must be finite, got {values[row, column]} at row {row}, column {column}"
+        )
+    middle = values[values.shape[0] // 2, values.shape[1] // 2]
+    if not np.isclose(middle, 1):
+        raise ValueError(f"CorrelatedNoise: correlation must be 1 in its middle, got {middle:g}")
+    other = values[::-1, ::-1]
+    if not np.allclose(values, other, atol=_ROUNDING):
+        row, column = np.argwhere(~np.isclose(values, other, atol=_ROUNDING))[0]
+        raise ValueError(
+            f"CorrelatedNoise: correlation must be point-symmetric, got {values[row, column]:g} at row {row}, "
+            f"column {column} and {other[row, column]:g} opposite"
+        )
+    power = np.zeros((_FREQUENCIES, _FREQUENCIES))
+    power[: values.shape[0], : values.shape[1]] = values
+    power = np.fft.fft2(np.roll(power, [-(n // 2) for n in values.shape], (0, 1))).real
+    if power.min() < -_ROUNDING:
+        along = [abs(np.fft.fftfreq(_FREQUENCIES)[i]) for i in np.unravel_index(power.argmin(), power.shape)]
+        raise ValueError(
+            "CorrelatedNoise: correlation must have a power spectrum that is nowhere negative, or no noise has it; got "
+            f"{power.min():.3g} at a frequency of {along[0]:.2f} per pixel along y and {along[1]:.2f} along x"
         )
 
 

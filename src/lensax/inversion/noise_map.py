@@ -29,5 +29,7 @@ def model_noise_map(
         raise ValueError(f"model_noise_map: the dataset has no {missing}, from which the noise of a model follows")
     if model.shape != dataset.shape:
         raise ValueError(f"model_noise_map: the model has shape {model.shape}, the data {dataset.shape}")
-    variance = dataset.background_rms**2 + jnp.maximum(model, 0.0) / dataset.exposure_time
+    # Unused pixels of a map may hold anything.
+    background, time = (jnp.where(dataset.mask, v, 1.0) for v in (dataset.background_rms, dataset.exposure_time))
+    variance = background**2 + jnp.maximum(model, 0.0) / time
     return jnp.where(dataset.mask, scale * jnp.sqrt(variance), dataset.noise_map)

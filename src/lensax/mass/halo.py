@@ -14,10 +14,11 @@ from lensax.mass.plummer import cored_nfw_discs
 from lensax.mass.spherical import ROUNDING, SphericalHalo, require
 from lensax.mass.truncated_nfw import projected_density, projected_mass, projected_potential
 
-__all__ = ["Halo"]
+__all__ = ["LARGEST_NFW_CORE", "Halo"]
 
-# Core fraction up to which the accuracy of the profile's functions holds; it decays slowly beyond.
-_LARGEST_CORE = 3.0
+LARGEST_NFW_CORE = 3.0
+"""Core fraction up to which the accuracy of the profile's functions holds; it decays slowly beyond."""
+
 _OVERDENSITY = 200.0
 _LENS = CoredLens(projected_density, projected_mass, projected_potential, truncated_total_mass)
 
@@ -80,8 +81,8 @@ class Halo(SphericalHalo):
                 "Halo",
                 "core_radius / scale_radius",
                 fraction,
-                lambda v: v <= _LARGEST_CORE * (1 + ROUNDING),
-                f"at most {_LARGEST_CORE}",
+                lambda v: v <= LARGEST_NFW_CORE * (1 + ROUNDING),
+                f"at most {LARGEST_NFW_CORE}",
             )
 
     @property

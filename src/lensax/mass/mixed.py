@@ -14,9 +14,9 @@ from lensax.mass.core_deficit import CoredLens
 from lensax.mass.core_mixture import core_discs
 from lensax.mass.core_shapes import ISOTHERMAL, LARGEST_MATCHING, QUARTIC
 from lensax.mass.far_field import truncated_total_mass
-from lensax.mass.halo import Halo
+from lensax.mass.halo import LARGEST_NFW_CORE, Halo
 from lensax.mass.plummer import cored_nfw_discs
-from lensax.mass.sidm import SMALLEST_CORE
+from lensax.mass.sidm import LARGEST_SIDM_CORE, SMALLEST_CORE
 from lensax.mass.spherical import ROUNDING, SphericalHalo, require
 from lensax.mass.truncated_nfw import projected_density, projected_mass, projected_potential
 
@@ -25,7 +25,7 @@ __all__ = ["CORED_NFW", "FAMILIES", "ISOTHERMAL_CORE", "LARGEST_CORE", "PARAMETR
 # What `family` of a halo says; the names are those of tables.
 CORED_NFW, PARAMETRIC_SIDM, ISOTHERMAL_CORE = 0, 1, 2
 FAMILIES = ("cored_nfw", "parametric_sidm", "isothermal_core")
-LARGEST_CORE = (3.0, 1.0, LARGEST_MATCHING)
+LARGEST_CORE = (LARGEST_NFW_CORE, LARGEST_SIDM_CORE, LARGEST_MATCHING)
 _SOME_CORE = 0.1
 
 

@@ -14,11 +14,11 @@ from lensax.mass.core_shapes import ISOTHERMAL, LARGEST_MATCHING, QUARTIC
 from lensax.mass.halo import Halo
 from lensax.mass.spherical import SphericalHalo, require
 
-__all__ = ["IsothermalCore", "ParametricSIDM"]
+__all__ = ["LARGEST_SIDM_CORE", "SMALLEST_CORE", "IsothermalCore", "ParametricSIDM"]
 
-# A core smaller than that, in scale radii, is none.
+# In scale radii: a smaller core is none, a larger one no parametric halo has.
 SMALLEST_CORE = 1e-6
-_LARGEST_CORE = 1.0
+LARGEST_SIDM_CORE = 1.0
 
 
 @final
@@ -53,7 +53,7 @@ class ParametricSIDM(SphericalHalo):
     center_y: Float[Array, "..."] = real(default=0.0)
 
     def __check_init__(self) -> None:
-        _check(self, "core_radius", self.core_radius, _LARGEST_CORE)
+        _check(self, "core_radius", self.core_radius, LARGEST_SIDM_CORE)
 
     @property
     def lens(self) -> CoredLens:
