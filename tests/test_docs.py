@@ -52,7 +52,7 @@ def run(page: Path, program: str, folder: Path) -> None:
 
 
 # Pages whose programs compile a whole model, as that of the page on reading does.
-LONG = {"docs/quickstart.md", "docs/fitting.md", "docs/populations.md", "docs/inversion.md", "docs/lattice.md"}
+LONG = {f"docs/{page}.md" for page in ("quickstart", "fitting", "populations", "inversion", "lattice", "coming-from")}
 
 
 def pages(needs: str | None) -> list[Any]:

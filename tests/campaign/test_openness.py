@@ -45,7 +45,14 @@ radius = float(opened("theta")[3, 0].read().result())
 }
 
 
-@pytest.mark.parametrize(("reader", "dtype"), [("zarr", "float16"), ("xarray", "float32"), ("tensorstore", "float16")])
+@pytest.mark.parametrize(
+    ("reader", "dtype"),
+    [
+        ("zarr", "float16"),
+        pytest.param("xarray", "float32", marks=pytest.mark.extended),
+        ("tensorstore", "float16"),
+    ],
+)
 def test_a_reader_of_zarr_reads_it(tmp_path, original, reader, dtype):
     pytest.importorskip(reader, reason=f"needs {reader}, which lensax does not")
     folder = original

@@ -106,7 +106,7 @@ class Crash(BaseException):
     """The process dies here."""
 
 
-@pytest.mark.parametrize("call", ["replace", "fsync", "open"])
+@pytest.mark.parametrize("call", ["replace", "fsync", pytest.param("open", marks=pytest.mark.extended)])
 def test_a_crash_at_any_file_operation_loses_nothing(original, tmp_path, monkeypatch, call):
     real = getattr(os, call)
     crashes = 0

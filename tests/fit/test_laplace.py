@@ -21,6 +21,7 @@ def about(made) -> Laplace:
     return laplace(made, top.z, top.free)
 
 
+@pytest.mark.extended
 def test_the_hessian_is_the_second_derivative_of_the_values(made, about):
     """Along random directions, with second differences of values, which are good to three digits here."""
     random = np.random.default_rng(0)

@@ -21,6 +21,7 @@ def found():
     return made.solution(start(made))
 
 
+@pytest.mark.extended
 def test_a_mesh_follows_the_brightness_of_an_earlier_fit(found):
     mesh = laid(BrightnessMesh((7, 8), background=0.1, nodes=100), found)
     assert isinstance(mesh, AdaptiveMesh)
